@@ -1,0 +1,1 @@
+"""Images: names, records, the collection behind `Engine.images`. Start at collection.py."""
