@@ -131,6 +131,8 @@ class Welcome(Message):
     level: str
     """Isolation level the spawner runs at: root, rootless or rootless-single."""
     version: str = ""
+    reason: str = ""
+    """Why the level is not a better one; empty for root."""
 
 
 class Done(Message):
