@@ -15,7 +15,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of all documents: immutable, defaults left out when written."""
 
 
-class Platform(Document):
+class Platform(Document, frozen=True, kw_only=True):
     architecture: str
     os: str
     os_version: str | None = msgspec.field(name="os.version", default=None)
@@ -27,7 +27,7 @@ class Platform(Document):
         return "/".join(parts)
 
 
-class Descriptor(Document, rename="camel"):
+class Descriptor(Document, frozen=True, kw_only=True, rename="camel"):
     """A typed pointer to bytes: `digest` and `size` (bytes) are checked whenever they are read."""
 
     media_type: str
@@ -40,7 +40,7 @@ class Descriptor(Document, rename="camel"):
     platform: Platform | None = None
 
 
-class Manifest(Document, rename="camel", omit_defaults=False):
+class Manifest(Document, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
     schema_version: int = 2
     media_type: str = "application/vnd.oci.image.manifest.v1+json"
     config: Descriptor
@@ -48,14 +48,14 @@ class Manifest(Document, rename="camel", omit_defaults=False):
     annotations: dict[str, str] = {}
 
 
-class Index(Document, rename="camel", omit_defaults=False):
+class Index(Document, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
     schema_version: int = 2
     media_type: str = "application/vnd.oci.image.index.v1+json"
     manifests: tuple[Descriptor, ...] = ()
     annotations: dict[str, str] = {}
 
 
-class Healthcheck(Document, rename="pascal"):
+class Healthcheck(Document, frozen=True, kw_only=True, rename="pascal"):
     test: tuple[str, ...] = ()
     interval: int = 0
     timeout: int = 0
@@ -64,7 +64,7 @@ class Healthcheck(Document, rename="pascal"):
     retries: int = 0
 
 
-class ContainerConfig(Document, rename="pascal"):
+class ContainerConfig(Document, frozen=True, kw_only=True, rename="pascal"):
     """`config` of an image config: how a container of it is run unless asked otherwise."""
 
     user: str = ""
@@ -81,12 +81,12 @@ class ContainerConfig(Document, rename="pascal"):
     on_build: tuple[str, ...] | None = None
 
 
-class RootFS(Document):
+class RootFS(Document, frozen=True, kw_only=True):
     type: str = "layers"
     diff_ids: tuple[str, ...] = ()
 
 
-class History(Document):
+class History(Document, frozen=True, kw_only=True):
     created: str | None = None
     author: str = ""
     created_by: str = ""
@@ -94,7 +94,7 @@ class History(Document):
     empty_layer: bool = False
 
 
-class ImageConfig(Document, omit_defaults=False):
+class ImageConfig(Document, frozen=True, kw_only=True, omit_defaults=False):
     """The config blob; its digest is the image's id."""
 
     architecture: str

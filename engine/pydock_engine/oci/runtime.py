@@ -10,14 +10,14 @@ import msgspec
 from .image import Document
 
 
-class User(Document, rename="camel"):
+class User(Document, frozen=True, kw_only=True, rename="camel"):
     uid: int = 0
     gid: int = 0
     umask: int | None = None
     additional_gids: tuple[int, ...] = ()
 
 
-class Capabilities(Document, rename="camel"):
+class Capabilities(Document, frozen=True, kw_only=True, rename="camel"):
     bounding: tuple[str, ...] = ()
     effective: tuple[str, ...] = ()
     inheritable: tuple[str, ...] = ()
@@ -25,13 +25,13 @@ class Capabilities(Document, rename="camel"):
     ambient: tuple[str, ...] = ()
 
 
-class Rlimit(Document, rename="camel"):
+class Rlimit(Document, frozen=True, kw_only=True, rename="camel"):
     type: str
     hard: int
     soft: int
 
 
-class Process(Document, rename="camel", omit_defaults=False):
+class Process(Document, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
     args: tuple[str, ...]
     cwd: str = "/"
     env: tuple[str, ...] = ()
@@ -43,37 +43,37 @@ class Process(Document, rename="camel", omit_defaults=False):
     oom_score_adj: int | None = None
 
 
-class Root(Document, rename="camel"):
+class Root(Document, frozen=True, kw_only=True, rename="camel"):
     path: str
     readonly: bool = False
 
 
-class Mount(Document, rename="camel"):
+class Mount(Document, frozen=True, kw_only=True, rename="camel"):
     destination: str
     type: str = ""
     source: str = ""
     options: tuple[str, ...] = ()
 
 
-class Namespace(Document, rename="camel"):
+class Namespace(Document, frozen=True, kw_only=True, rename="camel"):
     type: str
     path: str = ""
 
 
-class IdMapping(Document, rename="camel", omit_defaults=False):
+class IdMapping(Document, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
     container_id: int = msgspec.field(name="containerID")
     host_id: int = msgspec.field(name="hostID")
     size: int = 1
 
 
-class LinuxMemory(Document, rename="camel"):
+class LinuxMemory(Document, frozen=True, kw_only=True, rename="camel"):
     limit: int | None = None
     reservation: int | None = None
     swap: int | None = None
     swappiness: int | None = None
 
 
-class LinuxCPU(Document, rename="camel"):
+class LinuxCPU(Document, frozen=True, kw_only=True, rename="camel"):
     shares: int | None = None
     quota: int | None = None
     period: int | None = None
@@ -81,11 +81,11 @@ class LinuxCPU(Document, rename="camel"):
     mems: str = ""
 
 
-class LinuxPids(Document, rename="camel"):
+class LinuxPids(Document, frozen=True, kw_only=True, rename="camel"):
     limit: int
 
 
-class DeviceRule(Document, rename="camel", omit_defaults=False):
+class DeviceRule(Document, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
     allow: bool
     type: str = "a"
     major: int | None = None
@@ -93,14 +93,14 @@ class DeviceRule(Document, rename="camel", omit_defaults=False):
     access: str = "rwm"
 
 
-class Resources(Document, rename="camel"):
+class Resources(Document, frozen=True, kw_only=True, rename="camel"):
     memory: LinuxMemory | None = None
     cpu: LinuxCPU | None = None
     pids: LinuxPids | None = None
     devices: tuple[DeviceRule, ...] = ()
 
 
-class Linux(Document, rename="camel"):
+class Linux(Document, frozen=True, kw_only=True, rename="camel"):
     namespaces: tuple[Namespace, ...] = ()
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
@@ -112,7 +112,7 @@ class Linux(Document, rename="camel"):
     sysctl: dict[str, str] = {}
 
 
-class Spec(Document, rename="camel", omit_defaults=False):
+class Spec(Document, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
     oci_version: str = "1.2.0"
     process: Process
     root: Root
