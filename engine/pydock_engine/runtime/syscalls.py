@@ -121,6 +121,8 @@ _setns = _function("setns", c_int, c_int)
 _mount = _function("mount", c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
 _umount2 = _function("umount2", c_char_p, c_int)
 _prctl = _function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
+_setfsuid = _function("setfsuid", ctypes.c_uint)
+_setfsgid = _function("setfsgid", ctypes.c_uint)
 _sethostname = _function("sethostname", c_char_p, ctypes.c_size_t)
 
 Path = str | bytes | os.PathLike[str]
@@ -344,6 +346,20 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     high = [mask >> 32 for mask in (effective, permitted, inheritable)]
     data = struct.pack("=6I", *low, *high)
     _check(_syscall(c_long(_number("capset")), c_char_p(header), c_char_p(data)))
+
+
+def set_filesystem_ids(uid: int, gid: int) -> None:
+    """Files are made and judged as `uid`:`gid` from now on; capabilities stay as they are.
+
+    The kernel drops the file capabilities when fsuid leaves 0; they are raised again, since they
+    are still permitted.
+    """
+    capabilities = capget()
+    for change, value in ((_setfsgid, gid), (_setfsuid, uid)):
+        change(value)
+        if change(0xFFFFFFFF) != value:  # reports the current id and changes nothing
+            raise OSError(1, "Operation not permitted", value)
+    capset(*capabilities)
 
 
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Cgroup:
-    """The groups of one container: limits go in at creation, facts come out, removal is at the end."""
+    """The groups of one container: limits go in, facts come out, in the end they are removed."""
 
     def oom_kills(self) -> int:
         """How many processes inside the kernel has killed for want of memory."""

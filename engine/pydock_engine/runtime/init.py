@@ -1,0 +1,119 @@
+"""Init: the container's first process, from clone to execve of the user's program.
+
+Runs in a forked copy of its parent: it imports nothing, allocates little, and never returns.
+Whatever goes wrong goes back over the channel as data; its stderr is the user's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import NoReturn
+
+from .. import errors
+from ..oci.runtime import Process
+from . import loopback, process, root, sync, syscalls
+from .execute import execute
+from .steps import step
+
+_CHANNEL_FD = 3
+_GONE = 125
+
+
+def run(
+    channel: sync.SyncChannel, stdio: tuple[int, int, int], namespaces: frozenset[str]
+) -> NoReturn:
+    """Everything init does; `namespaces` are those it was born into."""
+    try:
+        _life(channel, stdio, namespaces)
+    except errors.PydockError as error:
+        _report(channel, error)
+    except OSError as error:
+        _report(
+            channel, errors.SyscallError.from_os_error("init", error, str(error.filename or ""))
+        )
+    except BaseException as error:
+        _report(channel, errors.ProtocolError(f"init failed: {type(error).__name__}: {error}"))
+    os._exit(_GONE)
+
+
+def _report(channel: sync.SyncChannel, error: errors.PydockError) -> None:
+    with contextlib.suppress(OSError):  # the parent is gone; nobody is left to tell
+        channel.send(sync.failure_of(error))
+
+
+def _life(
+    channel: sync.SyncChannel, stdio: tuple[int, int, int], namespaces: frozenset[str]
+) -> None:
+    # Not reachable through /proc/1 while it still maps the host's interpreter (CVE-2019-5736).
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    _die_with_parent()
+    _keep_only(channel, stdio)
+    process.new_session()
+    _expect(channel, sync.Mapped)
+    if "user" in namespaces:
+        _become_namespace_root()
+    if "network" in namespaces:
+        with step("ioctl", "lo"):
+            loopback.bring_up()
+    setup, fds = _expect(channel, sync.Setup)
+    spec = setup.spec
+    if spec.hostname and "uts" in namespaces:
+        with step("sethostname"):
+            syscalls.sethostname(spec.hostname)
+    if "cgroup" in namespaces:
+        # Only now: the parent has moved us into our groups, which become the namespace's root.
+        with step("unshare", "cgroup"):
+            syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    process.apply_limits(spec.process)
+    root.build(spec, fds[0], dict(zip(setup.binds, fds[1:], strict=True)))
+    _enter(spec.process)
+    channel.send(sync.Ready())
+    _expect(channel, sync.Start)
+    execute(spec.process)
+
+
+def _die_with_parent() -> None:
+    # Cleared by every change of ids, so set again later. Should the parent die in between, the
+    # next read of the channel finds the end of file.
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _keep_only(channel: sync.SyncChannel, stdio: tuple[int, int, int]) -> None:
+    """Descriptors 0-2 as given, 3 the channel, nothing else (CVE-2024-21626)."""
+    lifted = [os.dup(fd) if fd < 3 else fd for fd in stdio]
+    if channel.fileno() <= _CHANNEL_FD:
+        channel.move_to(os.dup(channel.fileno()))
+    for number, fd in enumerate(lifted):
+        os.dup2(fd, number)
+    channel.move_to(_CHANNEL_FD)
+    syscalls.close_range(_CHANNEL_FD + 1)
+
+
+def _become_namespace_root() -> None:
+    with step("setresuid", "0"):
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    _die_with_parent()
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+
+
+def _enter(wanted: Process) -> None:
+    process.become(wanted)
+    _die_with_parent()
+    with step("chdir", wanted.cwd):
+        os.chdir(wanted.cwd)
+    with step("getcwd", wanted.cwd):
+        os.getcwd()  # fails for a folder outside the root, however one got there
+
+
+def _expect(
+    channel: sync.SyncChannel, kind: type[sync.Expected]
+) -> tuple[sync.Expected, list[int]]:
+    message, fds = channel.receive()
+    if message is None:
+        os._exit(_GONE)  # the parent died
+    if not isinstance(message, kind):
+        raise errors.ProtocolError(f"init expected {kind.__name__}, {type(message).__name__} came")
+    return message, fds

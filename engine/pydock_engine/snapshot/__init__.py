@@ -1,0 +1,1 @@
+"""What a container's root is mounted from. Start at overlay.py."""
