@@ -68,7 +68,11 @@ class LayerRecord(msgspec.Struct, frozen=True, kw_only=True):
     implied: tuple[str, ...] = ()
     """Folders the tar did not list; their metadata comes from the layers below."""
     foreign_owners: int = 0
-    """Entries whose owner this level could not give (rootless-single); see xattr user.pydock.owner."""
+    """Entries whose owner this level could not give; see the xattr user.pydock.owner."""
+    skipped_devices: int = 0
+    """Device nodes this level may not make; nothing is in their place."""
+    skipped_xattrs: int = 0
+    """Attributes this level or file system has no place for, and overlayfs's own."""
 
 
 class PullProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,3 +83,14 @@ class PullProgress(msgspec.Struct, frozen=True, kw_only=True):
     """waiting, downloading, verifying, unpacking, exists, done."""
     current: int
     total: int
+
+
+class ImageRemoval(msgspec.Struct, frozen=True, kw_only=True):
+    """What `image rm` did."""
+
+    untagged: tuple[str, ...] = ()
+    """Familiar names taken away."""
+    deleted: tuple[str, ...] = ()
+    """Ids of images that went with their last name."""
+    freed_bytes: int = 0
+    """Of blobs; unpacked layers come on top."""

@@ -25,6 +25,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # A name, in full form, and the manifest it stands for here.
         """CREATE TABLE images (
             reference TEXT PRIMARY KEY,
+            familiar TEXT NOT NULL,
             repository TEXT NOT NULL,
             tag TEXT NOT NULL,
             repo_digest TEXT NOT NULL,

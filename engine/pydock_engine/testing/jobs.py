@@ -1,0 +1,43 @@
+"""Jobs in this very process: what a spawner would do, without one (for tests as root)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ProtocolError
+from ..layer.commit import commit_layer
+from ..layer.remove import remove_trees
+from ..layer.unpack import unpack_layer
+from ..protocol.messages import CommitLayer, Message, Progress, RemoveTrees, UnpackLayer
+
+
+class InProcessJobs:
+    """A JobRunner. `requests` remembers what was asked, in order."""
+
+    def __init__(self, level: str = "root") -> None:
+        self.requests: list[Message] = []
+        self._level = level
+
+    def run_job(
+        self,
+        request: Message,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        fds: tuple[int, ...] = (),
+    ) -> Any:
+        self.requests.append(request)
+
+        def report(current: int, total: int = 0, note: str = "") -> None:
+            if on_progress is not None:
+                on_progress(Progress(current=current, total=total, note=note))
+
+        match request:
+            case UnpackLayer():
+                fd = fds[0] if fds else None
+                return unpack_layer(request, fd, report, level=self._level)
+            case CommitLayer():
+                return commit_layer(request, report, level=self._level)
+            case RemoveTrees():
+                return remove_trees(request, report)
+        raise ProtocolError(f"{type(request).__name__} cannot run in this process")
