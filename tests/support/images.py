@@ -6,14 +6,17 @@ real Debian with Python, made once by debootstrap and kept in a cache folder.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import gzip
 import hashlib
 import io
 import json
+import os
 import platform as host
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,7 @@ import zstandard
 from tests.support.packages import find_program
 
 BUSYBOX_PROGRAM = "busybox"
+CACHE_VARIABLE = "PYDOCK_TESTS_CACHE"
 CREATED = "2024-01-02T03:04:05Z"
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(host.machine(), host.machine())
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -263,3 +267,78 @@ def _busybox_extras() -> list[Member]:
         folder("opt"),
         entry("opt/hello", data=b"#!/bin/sh\necho hello from the second layer\n", mode=0o755),
     ]
+
+
+# -- debian ------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where large images are kept between runs; root's is readable by all."""
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return Path("/var/cache/pydock-tests")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pydock-tests"
+
+
+def debian_image() -> Image:
+    """A real Debian with Python in two layers: base, then everything of Python.
+
+    Made once by debootstrap (root, about a minute), then read from `cache_folder()`. Raises
+    FileNotFoundError with the reason when it is not there and cannot be made.
+    """
+    kept = cache_folder() / f"debian-{ARCHITECTURE}"
+    tars = [kept / "base.tar", kept / "python.tar"]
+    if not kept.exists():
+        _make_debian(kept)
+    config = {"Cmd": ["python3"], "Env": ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"]}
+    return make_image([path.read_bytes() for path in tars], config=config)
+
+
+def _make_debian(kept: Path) -> None:
+    debootstrap = find_program("debootstrap")
+    if debootstrap is None or os.geteuid() != 0:
+        raise FileNotFoundError(f"no {kept}: made by root with debootstrap")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with (kept.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            return
+        with tempfile.TemporaryDirectory(dir=kept.parent) as place:
+            root, made = Path(place, "root"), Path(place, "made")
+            command = [debootstrap, "--variant=minbase", "--include=python3", _suite()]
+            subprocess.run([*command, str(root), _mirror()], check=True, capture_output=True)
+            made.mkdir()
+            _split(root, made)
+            made.chmod(0o755)
+            made.rename(kept)
+
+
+def _split(root: Path, made: Path) -> None:
+    """Packs `root` into base.tar and python.tar, apart from what packages were downloaded as."""
+    python = ["./usr/lib/python3*", "./usr/share/python3*", "./usr/bin/*python3*"]
+    waste = ["./var/cache/apt", "./var/lib/apt/lists"]
+    whole = ["tar", "--create", "--directory", str(root), "--numeric-owner", "--xattrs"]
+    excluded = [f"--exclude={pattern}" for pattern in (*python, *waste)]
+    subprocess.run([*whole, *excluded, "--file", str(made / "base.tar"), "."], check=True)
+    names = sorted(
+        str(path.relative_to(root))
+        for pattern in python
+        for path in root.glob(pattern.removeprefix("./"))
+    )
+    subprocess.run([*whole, "--file", str(made / "python.tar"), *names], check=True)
+
+
+def _suite() -> str:
+    """This machine's Debian release, so that debootstrap knows its keys."""
+    for line in Path("/etc/os-release").read_text().splitlines():
+        if line.startswith("VERSION_CODENAME="):
+            return line.partition("=")[2].strip('"')
+    return "stable"
+
+
+def _mirror() -> str:
+    """Where this machine's own packages come from."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return listed[0] if listed else "https://deb.debian.org/debian"
