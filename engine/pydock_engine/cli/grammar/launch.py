@@ -1,0 +1,60 @@
+"""What `run` does once its line is understood: the image, the body, the streams, the signals."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...container.options import RunOptions
+from ...errors import ImageNotFound
+from ..stdio import forwarded_signals
+from .front import Front, OnProgress
+
+if TYPE_CHECKING:
+    from ...container.records import ContainerSummary, RunResult
+    from ...image.stored import StoredImage
+
+
+def launch(here: Front, options: RunOptions, flags: dict[str, Any]) -> RunResult | ContainerSummary:
+    """The result of a foreground run, or the summary of a container left running (`--detach`)."""
+    image = present_image(here, options.image, flags)
+    options = msgspec.structs.replace(options, image=image.reference)
+    containers = here.engine.containers
+    given = {
+        "body": here.body,
+        "interpreter": flags["interpreter"],
+        "stdin": here.stdin() if flags["interactive"] and here.stdin else None,
+    }
+    if options.detach:
+        return containers.run_detached(options, **given)
+    if not here.forward_signals:
+        return containers.run(options, on_output=here.on_output, **given)
+    created = containers.create(options, **given)
+    with forwarded_signals(lambda number: containers.kill(created.id, number)):
+        return containers.run_created(created, on_output=here.on_output)
+
+
+def present_image(here: Front, reference: str, flags: dict[str, Any]) -> StoredImage:
+    """The image, fetched (or, for the default one, made) when it is not here, as `--pull` says."""
+    images = here.engine.images
+    if not reference:
+        with progress(here, flags, "making the default image") as report:
+            return images.ensure_default(on_progress=report)
+    platform = flags["platform"]
+    if flags["pull"] != "always":
+        try:
+            return images.get(reference)
+        except ImageNotFound:
+            if flags["pull"] == "never":
+                raise
+    with progress(here, flags, f"pulling {reference}") as report:
+        images.pull(reference, platform=platform, on_progress=report)
+    return images.get(reference)
+
+
+def progress(
+    here: Front, flags: dict[str, Any], title: str
+) -> AbstractContextManager[OnProgress | None]:
+    return nullcontext() if flags["quiet"] else here.progress(title)
