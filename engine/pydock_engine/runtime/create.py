@@ -23,6 +23,7 @@ from .. import errors
 from ..oci.runtime import IdMapping, Spec
 from . import capabilities, idmap, sync, syscalls
 from . import init as init_module
+from .cgroups.group import Cgroup
 from .filesystems import open_bind, parse_options
 from .steps import step
 
@@ -57,13 +58,14 @@ class InitProcess:
     def __init__(
         self,
         pid: int,
+        pidfd: int,
         channel: sync.SyncChannel,
         stdio: Stdio,
         uid_mappings: tuple[IdMapping, ...],
         gid_mappings: tuple[IdMapping, ...],
     ) -> None:
         self.pid = pid
-        self.pidfd = os.pidfd_open(pid)
+        self.pidfd = pidfd
         self.userns: idmap.UserNamespace | None = None
         """Its user namespace, or None when it shares the caller's. Closed by `create`."""
         self._channel = channel
@@ -187,8 +189,10 @@ def clone_init(
     uid_mappings: tuple[IdMapping, ...] = (),
     gid_mappings: tuple[IdMapping, ...] = (),
     stdio: Stdio,
+    cgroup: Cgroup | None = None,
 ) -> InitProcess:
-    """A new process in new `namespaces` (runtime-spec names: pid, network, mount, user, …).
+    """A new process in new `namespaces` (runtime-spec names: pid, network, mount, user, …) and in
+    the groups of `cgroup`.
 
     The caller must be single-threaded. It reaps the process, also after an error of `create`.
     """
@@ -197,13 +201,19 @@ def clone_init(
     for name in wanted - {"cgroup"}:  # init unshares that one itself, once it is in its groups
         flags |= _CLONE_FLAGS[name]
     capabilities.last()  # remembered here, so that init need not open a file for it
+    unified = cgroup.open_unified() if cgroup else None
+    groups = cgroup.open_v1() if cgroup else []
     ours, theirs = sync.SyncChannel.pair()
-    with step("clone", ", ".join(sorted(wanted))):
-        pid = syscalls.clone(flags)
-    if pid == 0:
-        init_module.run(theirs, (stdio.stdin, stdio.stdout, stdio.stderr), wanted)
-    theirs.close()
-    init = InitProcess(pid, ours, stdio, uid_mappings, gid_mappings)
+    try:
+        with step("clone", ", ".join(sorted(wanted))):
+            pid, pidfd = syscalls.clone(flags, unified)
+        if pid == 0:
+            init_module.run(theirs, (stdio.stdin, stdio.stdout, stdio.stderr), wanted, groups)
+    finally:
+        theirs.close()
+        for fd in groups + ([] if unified is None else [unified]):
+            os.close(fd)
+    init = InitProcess(pid, pidfd, ours, stdio, uid_mappings, gid_mappings)
     try:
         init.map_ids()
     except BaseException:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import errors
@@ -22,11 +23,16 @@ _GONE = 125
 
 
 def run(
-    channel: sync.SyncChannel, stdio: tuple[int, int, int], namespaces: frozenset[str]
+    channel: sync.SyncChannel,
+    stdio: tuple[int, int, int],
+    namespaces: frozenset[str],
+    groups: Sequence[int],
 ) -> NoReturn:
-    """Everything init does; `namespaces` are those it was born into."""
+    """Everything init does; `namespaces` are those it was born into, `groups` the `cgroup.procs`
+    it has yet to join.
+    """
     try:
-        _life(channel, stdio, namespaces)
+        _life(channel, stdio, namespaces, groups)
     except errors.PydockError as error:
         _report(channel, error)
     except OSError as error:
@@ -44,14 +50,21 @@ def _report(channel: sync.SyncChannel, error: errors.PydockError) -> None:
 
 
 def _life(
-    channel: sync.SyncChannel, stdio: tuple[int, int, int], namespaces: frozenset[str]
+    channel: sync.SyncChannel,
+    stdio: tuple[int, int, int],
+    namespaces: frozenset[str],
+    groups: Sequence[int],
 ) -> None:
-    # Not reachable through /proc/1 while it still maps the host's interpreter (CVE-2019-5736).
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     _die_with_parent()
+    for fd in groups:
+        with step("write", "cgroup.procs"):
+            os.write(fd, b"0")
     _keep_only(channel, stdio)
     process.new_session()
     _expect(channel, sync.Mapped)
+    # Not reachable through /proc/1 while it still maps the host's interpreter (CVE-2019-5736).
+    # Not sooner: an ordinary user could not write the maps of a process it may not inspect.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     if "user" in namespaces:
         _become_namespace_root()
     if "network" in namespaces:

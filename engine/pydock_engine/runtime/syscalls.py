@@ -31,6 +31,8 @@ CLONE_NEWIPC: Final = 0x08000000
 CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
+_CLONE_PIDFD: Final = 0x00001000
+_CLONE_INTO_CGROUP: Final = 0x200000000
 
 # linux/openat2.h (5.6)
 RESOLVE_NO_XDEV: Final = 0x01
@@ -90,8 +92,8 @@ _KEYCTL_JOIN_SESSION_KEYRING: Final = 1
 
 # Machines number the older calls differently; everything from 424 on is shared.
 _NUMBERS: Final = {
-    "x86_64": {"clone": 56, "pivot_root": 155, "capget": 125, "capset": 126, "keyctl": 250},
-    "aarch64": {"clone": 220, "pivot_root": 41, "capget": 90, "capset": 91, "keyctl": 219},
+    "x86_64": {"pivot_root": 155, "capget": 125, "capset": 126, "keyctl": 250},
+    "aarch64": {"pivot_root": 41, "capget": 90, "capset": 91, "keyctl": 219},
 }
 _MACHINE: Final = os.uname().machine
 _OLD: Final = _NUMBERS.get(_MACHINE, {})
@@ -100,6 +102,7 @@ _MOVE_MOUNT: Final = 429
 _FSOPEN: Final = 430
 _FSCONFIG: Final = 431
 _FSMOUNT: Final = 432
+_CLONE3: Final = 435
 _CLOSE_RANGE: Final = 436
 _OPENAT2: Final = 437
 _MOUNT_SETATTR: Final = 442
@@ -154,28 +157,33 @@ def setns(fd: int, kind: int = 0) -> None:
     _check(_setns(fd, kind))
 
 
-def clone(flags: int) -> int:
-    """Like `os.fork()`, with the child born in the namespaces of `flags`.
+def clone(flags: int, cgroup_fd: int | None = None) -> tuple[int, int]:
+    """Like `os.fork()`, with the child born in the namespaces of `flags` and the v2 group
+    `cgroup_fd`. Returns (pid, pidfd) to the parent and (0, -1) to the child. Since Linux 5.7.
 
     For single-threaded processes only. The GIL stays held across the call (PyDLL) and Python's
     own fork hooks run, so the child is as good as one of `os.fork()`.
     """
+    pidfd = c_int(-1)
+    flags |= _CLONE_PIDFD | (0 if cgroup_fd is None else _CLONE_INTO_CGROUP)
+    # struct clone_args: flags, pidfd, 2 tids, exit signal, stack, size, tls, set_tid, size, cgroup
+    fields = (flags, ctypes.addressof(pidfd), 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, cgroup_fd or 0)
+    arguments = struct.pack("=11Q", *fields)
     _before_fork()
-    pid = int(_clone(_number("clone"), flags | signal.SIGCHLD, 0, 0, 0, 0))
+    pid = int(_held_syscall(_CLONE3, arguments, len(arguments)))
     if pid == 0:
         _after_fork_child()
-        return 0
+        return 0, -1
     number = ctypes.get_errno()
     _after_fork_parent()
     if pid < 0:
         raise OSError(number, os.strerror(number))
-    return pid
+    return pid, pidfd.value
 
 
-_held = ctypes.PyDLL(None, use_errno=True)
-_clone = _held.syscall
-_clone.argtypes = (c_long, c_long, c_long, c_long, c_long, c_long)
-_clone.restype = c_long
+_held_syscall = ctypes.PyDLL(None, use_errno=True).syscall
+_held_syscall.argtypes = (c_long, c_char_p, c_long)
+_held_syscall.restype = c_long
 _before_fork = ctypes.pythonapi.PyOS_BeforeFork
 _after_fork_child = ctypes.pythonapi.PyOS_AfterFork_Child
 _after_fork_parent = ctypes.pythonapi.PyOS_AfterFork_Parent

@@ -1,5 +1,1 @@
-"""Control groups, v1, hybrid and v2: one group per controller and container. Start at group.py."""
-
-from .group import Cgroup, find_group
-
-__all__ = ["Cgroup", "find_group"]
+"""Control groups, v1, hybrid and v2: what a container may use. Start at group.py."""
