@@ -11,7 +11,6 @@ Every test is checked for what it leaves behind (support/leaks.py).
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import secrets
 import shutil
@@ -101,7 +100,6 @@ def nothing_left_behind(
     """Fails a test that leaves a process, mount, cgroup, link or descriptor behind."""
     folders = [request.config.stash[short_folder], tmp_path_factory.getbasetemp()]
     check = LeakCheck(os.environ[TOKEN], folders)
-    gc.collect()
     before = check.take()
     yield
     left = check.leaks(before)
