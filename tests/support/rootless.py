@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.checkout import copy_source
 from tests.support.images import CACHE_VARIABLE, cache_folder
 from tests.support.user import IDS_EACH, OrdinaryUser, ensure_user
 
-SOURCE = Path(__file__).parents[2]
 NO_TESTS = 5
 """pytest's status when the arguments select nothing."""
 
@@ -66,7 +66,7 @@ def readable_copy() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="pt-users-", dir="/tmp"))
     try:
         folder.chmod(0o755)
-        copy_source(folder / "source")
+        compiled_copy(folder / "source")
         shutil.copytree(sys.prefix, folder / "venv", symlinks=True, copy_function=link_or_copy)
         subprocess.run(["chmod", "-R", "go+rX", str(folder)], check=True)
         check_python(folder / "venv" / "bin" / "python")
@@ -83,16 +83,9 @@ def link_or_copy(origin: str, target: str) -> None:
         shutil.copy2(origin, target, follow_symlinks=False)
 
 
-def copy_source(target: Path) -> None:
-    """The checkout's files, committed or not, without what git ignores; compiled."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=SOURCE, capture_output=True, check=True).stdout.split(b"\0")
-    for name in filter(None, names):
-        origin = SOURCE / os.fsdecode(name)
-        if origin.is_file():
-            place = target / os.fsdecode(name)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(origin, place)
+def compiled_copy(target: Path) -> None:
+    """The checkout's files, compiled: the users cannot write beside them."""
+    copy_source(target)
     subprocess.run([sys.executable, "-m", "compileall", "-q", "."], cwd=target, check=True)
 
 

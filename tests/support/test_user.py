@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import rootless
+from tests.support.checkout import SOURCE
 from tests.support.user import OrdinaryUser, ensure_user
 
 needs_uidmap = pytest.mark.needs("newuidmap")
@@ -49,4 +50,4 @@ def test_a_python_that_only_root_can_reach_is_explained(tmp_path: Path) -> None:
 @pytest.mark.userns
 def test_this_pass_runs_as_an_ordinary_user_on_readable_files() -> None:
     assert os.geteuid() != 0
-    assert os.access(rootless.SOURCE / "engine" / "pydock_engine" / "errors.py", os.R_OK)
+    assert os.access(SOURCE / "engine" / "pydock_engine" / "errors.py", os.R_OK)
