@@ -65,6 +65,17 @@ class ContainerSummary(msgspec.Struct, frozen=True, kw_only=True):
     isolation: str
 
 
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a container's output, or a piece of one longer than 16 KiB."""
+
+    stream: str
+    """`stdout` or `stderr`."""
+    data: bytes
+    """As the program wrote it, with its newline when it has one."""
+    time: str
+    """RFC 3339, UTC, nanoseconds."""
+
+
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a foreground run ended. `stdout` and `stderr` are decoded with replacement.
 

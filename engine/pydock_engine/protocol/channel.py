@@ -100,7 +100,7 @@ class Channel:
             raise errors.ProtocolError(f"not a message of this protocol: {error}") from error
 
     def expect(self, kind: type[Expected]) -> Expected:
-        """The next message, which must be a `kind`; a `Failed` is raised as the error it carries."""
+        """The next message, which must be a `kind`; a `Failed` is raised as what it carries."""
         message = self.receive()
         if isinstance(message, messages.Failed):
             raise failure(message)
@@ -154,7 +154,7 @@ class Listener:
         self._socket.close()
 
 
-class short_address:  # noqa: N801 - used like a function
+class short_address:
     """`path` as an address of at most 107 bytes: through /proc/self/fd when it is longer."""
 
     def __init__(self, path: Path) -> None:

@@ -4,7 +4,8 @@ One conversation is one connection. A client connects to the spawner and sends o
 `StartContainer` and the jobs, the spawner forks and the child inherits that very connection, so
 the answers come from the monitor or the job itself and there is no second round trip.
 
-    client → spawner   Hello | StartContainer | UnpackLayer | CommitLayer | RemoveTrees | BuildLocalImage
+    client → spawner   Hello | StartContainer | UnpackLayer | CommitLayer | RemoveTrees
+                       | BuildLocalImage
     job → client       Progress* then (JobDone | Failed)
     monitor → client   (Started | Failed), then, when attached, Output* and Exited
     client → monitor   (the same connection, or a new one to monitor.sock)
@@ -29,13 +30,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults
 # -- requests to the spawner ---------------------------------------------------------------
 
 
-class Hello(Message):
+class Hello(Message, frozen=True, kw_only=True):
     """Asks who is there; answered by `Welcome`."""
 
     protocol: int = PROTOCOL
 
 
-class StartContainer(Message):
+class StartContainer(Message, frozen=True, kw_only=True):
     """Fork a monitor for a created container. At most one descriptor travels along: its stdin
     (a sealed memfd, a pipe or a socket); without it stdin is /dev/null.
     """
@@ -47,7 +48,7 @@ class StartContainer(Message):
     """A descriptor for stdin travels with the message."""
 
 
-class UnpackLayer(Message):
+class UnpackLayer(Message, frozen=True, kw_only=True):
     """Unpack one compressed layer into `target` (a fresh folder below layers/ingest).
 
     The blob is read from `blob` (a path), or from a descriptor that travels along when `blob`
@@ -60,7 +61,7 @@ class UnpackLayer(Message):
     blob: str = ""
 
 
-class CommitLayer(Message):
+class CommitLayer(Message, frozen=True, kw_only=True):
     """Give `source` (a finished UnpackLayer target) its place `layers/<chain>`.
 
     `parents` are the chain folders below it, nearest first; folders the layer only implied get
@@ -72,19 +73,20 @@ class CommitLayer(Message):
     parents: tuple[str, ...] = ()
 
 
-class RemoveTrees(Message):
+class RemoveTrees(Message, frozen=True, kw_only=True):
     """Remove folders whose files may belong to subordinate ids. Missing ones are fine."""
 
     paths: tuple[str, ...]
 
 
-class BuildLocalImage(Message):
+class BuildLocalImage(Message, frozen=True, kw_only=True):
     """Collect the machine's Python into layers; `target` is a fresh folder that receives
-    `<n>.tar` files and the answer's result says what they are.
+    the layers' files and the answer's result says what they are.
     """
 
     target: str
     python: str = ""
+    """An `image.interpreter.Interpreter` as JSON; empty for the helper process's own."""
 
 
 SpawnerRequest = Hello | StartContainer | UnpackLayer | CommitLayer | RemoveTrees | BuildLocalImage
@@ -93,19 +95,21 @@ SpawnerRequest = Hello | StartContainer | UnpackLayer | CommitLayer | RemoveTree
 # -- requests to a monitor -------------------------------------------------------------------
 
 
-class Attach(Message):
+class Attach(Message, frozen=True, kw_only=True):
     """From now on send `Output` (new output only unless `logs`) and, at the end, `Exited`."""
 
     logs: bool = False
+    offset: int = -1
+    """Where in the log to begin instead, in bytes: the start of an entry."""
 
 
-class Signal(Message):
+class Signal(Message, frozen=True, kw_only=True):
     """Send one signal to the container's init; answered by `Done`."""
 
     number: int
 
 
-class Stop(Message):
+class Stop(Message, frozen=True, kw_only=True):
     """Walk `signals`, waiting `grace_s` after each; then kill everything inside.
 
     Answered by `Done` at once; `Exited` follows when attached or waiting.
@@ -115,7 +119,7 @@ class Stop(Message):
     grace_s: float = 10.0
 
 
-class Wait(Message):
+class Wait(Message, frozen=True, kw_only=True):
     """Answered by `Exited` when the container has ended (durably recorded before)."""
 
 
@@ -125,7 +129,7 @@ MonitorRequest = Attach | Signal | Stop | Wait
 # -- answers ---------------------------------------------------------------------------------
 
 
-class Welcome(Message):
+class Welcome(Message, frozen=True, kw_only=True):
     protocol: int
     pid: int
     level: str
@@ -135,11 +139,11 @@ class Welcome(Message):
     """Why the level is not a better one; empty for root."""
 
 
-class Done(Message):
+class Done(Message, frozen=True, kw_only=True):
     pass
 
 
-class Progress(Message):
+class Progress(Message, frozen=True, kw_only=True):
     """Bytes of work done so far; `total` 0 when unknown."""
 
     current: int
@@ -147,11 +151,11 @@ class Progress(Message):
     note: str = ""
 
 
-class JobDone(Message):
+class JobDone(Message, frozen=True, kw_only=True):
     result: Any = None
 
 
-class Failed(Message):
+class Failed(Message, frozen=True, kw_only=True):
     """An error as data: rebuilt with `errors.from_parts`."""
 
     error: str
@@ -160,20 +164,22 @@ class Failed(Message):
     facts: dict[str, Any] = {}
 
 
-class Started(Message):
+class Started(Message, frozen=True, kw_only=True):
     pid: int
     """Init's pid in the host's pid namespace."""
     isolation: str
     not_applied: tuple[str, ...] = ()
 
 
-class Output(Message):
+class Output(Message, frozen=True, kw_only=True):
     stream: str
     """`stdout` or `stderr`."""
     data: bytes
+    time: str = ""
+    """RFC 3339 with nanoseconds: when (the first of) it was read from the program."""
 
 
-class Exited(Message):
+class Exited(Message, frozen=True, kw_only=True):
     exit_code: int
     """0-255; 128+n for a death by signal n."""
     oom_killed: bool = False
@@ -188,7 +194,7 @@ Answer = Welcome | Done | Progress | JobDone | Failed | Started | Output | Exite
 Anything = SpawnerRequest | MonitorRequest | Answer
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Anything)
+_decoder: msgspec.msgpack.Decoder[Anything] = msgspec.msgpack.Decoder(Anything)
 
 
 def encode(message: Message) -> bytes:

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import errors
+from ..layer.commit import commit_layer
+from ..layer.remove import remove_trees
+from ..layer.unpack import unpack_layer
 from ..paths import Paths
 from ..protocol.channel import Channel, failed
 from ..protocol.messages import (
@@ -75,35 +78,29 @@ def _perform(
     match request:
         case UnpackLayer():
             _check_below(paths.layers_ingest, request.target)
-            from ..layer.unpack import unpack_layer
-
             return unpack_layer(request, fds[0] if fds else None, report, level=level)
         case CommitLayer():
             _check_below(paths.layers_ingest, request.source)
             for path in (request.destination, *request.parents):
                 _check_below(paths.layers, path)
-            from ..layer.commit import commit_layer
-
-            return commit_layer(request, report, level=level)
+            commit_layer(request, report, level=level)
         case RemoveTrees():
             for path in request.paths:
                 _check_removable(paths, path)
-            from ..layer.remove import remove_trees
-
-            return remove_trees(request, report)
+            remove_trees(request, report)
         case BuildLocalImage():
             _check_below(paths.root, request.target)
             from ..image.local_python import collect_local_image
 
             return collect_local_image(request, report)
-    raise errors.ProtocolError(f"{type(request).__name__} is not a job")
+        case _:
+            raise errors.ProtocolError(f"{type(request).__name__} is not a job")
+    return None
 
 
 def _check_removable(paths: Paths, path: str) -> None:
-    """Only what lies below one of the store's own folders; never a folder that holds others."""
-    folders = (paths.layers, paths.containers, paths.ingest, paths.run / "c")
-    if not any(_is_below(folder, path) for folder in folders):
-        raise errors.UsageError(f"refusing to remove {path}: it is not a part of {paths.root}")
+    if not (_is_below(paths.root, path) or _is_below(paths.run, path)):
+        raise errors.UsageError(f"refusing to remove {path}: it is not below {paths.root}")
 
 
 def _check_below(folder: Path, path: str) -> None:

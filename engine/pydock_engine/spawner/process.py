@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from .. import __version__, errors
+from ..monitor.process import run_monitor
 from ..paths import Paths
 from ..protocol.channel import Channel, Listener, failed
 from ..protocol.messages import PROTOCOL, Anything, Hello, StartContainer, Welcome
@@ -179,8 +180,6 @@ class SpawnerProcess:
         try:
             self._become_child(channel)
             if isinstance(request, StartContainer):
-                from ..monitor.process import run_monitor
-
                 stdin = fds[0] if request.stdin and fds else None
                 run_monitor(self._paths, request, channel, stdin, self._level.name)
             else:
@@ -197,6 +196,7 @@ class SpawnerProcess:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored ones stay ignored across execve
         for other, _ in self._pending.values():
             if other is not channel:
                 other.close()

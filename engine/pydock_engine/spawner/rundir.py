@@ -1,6 +1,6 @@
 """The run directory: ours alone, whoever made its name first.
 
-Its sockets start processes, so one that another user could have prepared (`/tmp/pydock-1000`) is refused,
+Its sockets start processes, so one that another user could prepare (`/tmp/pydock-1000`) is refused,
 never repaired.
 """
 
