@@ -54,7 +54,7 @@ class Card:
         return getattr(self.record, name)
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *getattr(self.record, "__struct_fields__", ())]
+        return [*super().__dir__(), *(n for n in dir(self.record) if not n.startswith("_"))]
 
     def headline(self) -> str:
         raise NotImplementedError

@@ -13,9 +13,8 @@ from pydock_engine.cli import human
 from .display import COLOURS, Card
 
 if TYPE_CHECKING:
-    from pydock_engine.container.collection import LogEntry
-    from pydock_engine.container.records import ContainerSummary, RunResult
-    from pydock_engine.engine import Engine
+    from pydock_engine.container.container import Container as EngineContainer
+    from pydock_engine.container.records import LogEntry, RunResult
     from pydock_engine.image.records import ImageRemoval, ImageSummary
 
 STREAMS = ("stdout", "stderr")
@@ -48,20 +47,18 @@ class Result(Card):
 
 
 class Container(Card):
-    """A container that runs on its own; the methods are the verbs of `%container`."""
+    """A container that runs on its own: `name`, `id`, `status`, and what `%container` does to it
+    as methods: `logs()`, `stop()`, `kill()`, `wait()`, `inspect()`.
+    """
 
-    record: ContainerSummary
-
-    def __init__(self, record: ContainerSummary, engine: Engine) -> None:
-        super().__init__(record)
-        self._engine = engine
+    record: EngineContainer
 
     def headline(self) -> str:
         return self.record.name
 
     def facts(self) -> list[str]:
         record = self.record
-        return [record.status, record.image, human.short_id(record.id)]
+        return [record.status, record.image, record.short_id]
 
 
 class Pulled(Card):
@@ -138,14 +135,10 @@ class Logs:
                 size -= dropped
                 left_out += dropped
         decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS}
-        pieces = [
-            (
-                entry.stream,
-                (f"{entry.time} " if timestamps else "")
-                + decoders[entry.stream].decode(entry.data),
-            )
-            for entry in kept
-        ]
+        pieces = []
+        for entry in kept:
+            stamp = f"{entry.time} " if timestamps else ""
+            pieces.append((entry.stream, stamp + decoders[entry.stream].decode(entry.data)))
         return cls(pieces, left_out)
 
     @property

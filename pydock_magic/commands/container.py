@@ -47,7 +47,7 @@ def output_to_cell(magics: Pydock, front: Front) -> Iterator[None]:
 
 def _show_run(magics: Pydock, reply: Reply) -> Result | Container:
     if reply.options["detach"]:
-        return Container(reply.value, magics.engine)
+        return Container(reply.value)
     result = Result(reply.value)
     wanted = reply.options["raise_error"]
     if result.exit_code != 0 and (magics.raise_error if wanted is None else wanted):

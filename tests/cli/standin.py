@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-
 from pydock_engine.container.options import RunOptions
 from pydock_engine.container.program import argv, program_for_body
 from pydock_engine.container.records import ContainerSummary, RunResult
@@ -184,31 +183,15 @@ class StandInContainers:
             not_applied=("--memory",) if options.best_effort and options.memory_bytes else (),
         )
 
-    def run_detached(self, options: RunOptions, **_: Any) -> ContainerSummary:
+    def run_detached(self, options: RunOptions, **_: Any) -> StandInContainer:
         self.seen.append(options)
-        return self._add(options)
+        return StandInContainer(self, self._add(options).id)
 
-    def list(self, *, all: bool = False) -> list[ContainerSummary]:
+    def summaries(self, all: bool = False) -> list[ContainerSummary]:
         return [row for row in self.rows.values() if all or row.status == "running"]
 
-    def inspect(self, name: str) -> dict[str, Any]:
-        row = self._row(name)
-        return {"Id": row.id, "Name": f"/{row.name}", "State": {"Status": row.status}}
-
-    def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[Any]:
-        return iter(self.logged[self._row(name).id])
-
-    def start(self, name: str) -> None:
-        self._row(name)
-
-    def stop(self, name: str, *, grace_s: float = 10.0, signal: int | None = None) -> None:
-        self._end(self._row(name), 143, rm=False)
-
-    def kill(self, name: str, signal: int = 9) -> None:
-        self._end(self._row(name), 128 + signal, rm=False)
-
-    def wait(self, name: str) -> int:
-        return self._row(name).exit_code or 0
+    def get(self, name: str) -> StandInContainer:
+        return StandInContainer(self, self._row(name).id)
 
     def remove(self, name: str, *, force: bool = False) -> None:
         row = self._row(name)
@@ -258,6 +241,37 @@ class StandInContainers:
             if name == row.name or row.id.startswith(name):
                 return row
         raise ContainerNotFound(f"no such container: {name}", way_out="see `%container ls -a`")
+
+
+class StandInContainer:
+    def __init__(self, containers: StandInContainers, identifier: str) -> None:
+        self._containers = containers
+        self.id = identifier
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._containers.rows[self.id], name)
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:12]
+
+    def inspect(self) -> dict[str, Any]:
+        return {"Id": self.id, "Name": f"/{self.name}", "State": {"Status": self.status}}
+
+    def output(self, *, follow: bool = False, tail: int | None = None) -> Iterator[Any]:
+        return iter(self._containers.logged[self.id])
+
+    def start(self) -> None:
+        pass
+
+    def stop(self, timeout: float = 10.0, *, signal: int | None = None) -> None:
+        self._containers._end(self._containers.rows[self.id], 143, rm=False)
+
+    def kill(self, signal: int = 9) -> None:
+        self._containers._end(self._containers.rows[self.id], 128 + signal, rm=False)
+
+    def wait(self) -> int:
+        return self.exit_code or 0
 
 
 class StandInEngine:

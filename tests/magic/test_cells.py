@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-
 from pydock_engine.errors import (
     ContainerError,
     ContainerNotFound,
@@ -12,6 +11,7 @@ from pydock_engine.errors import (
     ImageNotFound,
     UsageError,
 )
+
 from tests.cli.standin import DEFAULT
 
 from .conftest import Cells
@@ -39,7 +39,9 @@ def test_option_line_is_never_expanded(cells: Cells) -> None:
 
 
 def test_body_is_standard_input_of_a_command(cells: Cells) -> None:
-    assert cells.value("%%container busybox cat -n\none\ntwo\n").stdout == "     1\tone\n     2\ttwo\n"
+    assert (
+        cells.value("%%container busybox cat -n\none\ntwo\n").stdout == "     1\tone\n     2\ttwo\n"
+    )
 
 
 def test_first_line_names_the_interpreter(cells: Cells) -> None:
@@ -74,9 +76,7 @@ def test_timeout_is_an_error_of_its_own(cells: Cells) -> None:
     assert error.result.timed_out
 
 
-def test_error_in_a_cell_is_two_lines(
-    cells: Cells, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_error_in_a_cell_is_two_lines(cells: Cells, capsys: pytest.CaptureFixture[str]) -> None:
     cells.run("%image history nosuch")
     shown = capsys.readouterr()
     assert (shown.out + shown.err).replace("\x1b[31m", "").replace("\x1b[0m", "").splitlines() == [
@@ -103,9 +103,7 @@ def test_full_traceback_on_request(cells: Cells, capsys: pytest.CaptureFixture[s
         ("%image pull", "%image pull needs IMAGE", "%image pull --help lists what it takes"),
     ],
 )
-def test_mistakes_are_corrected_kindly(
-    cells: Cells, line: str, message: str, way_out: str
-) -> None:
+def test_mistakes_are_corrected_kindly(cells: Cells, line: str, message: str, way_out: str) -> None:
     error = cells.error(line)
     assert isinstance(error, UsageError)
     assert error.lines() == [message, way_out]

@@ -1,9 +1,8 @@
-"""Numbers with units as people type them: sizes, durations, CPUs, signals."""
+"""Numbers with units as people type them: sizes, durations, processors, processes."""
 
 from __future__ import annotations
 
 import re
-import signal
 
 from ..errors import UsageError
 
@@ -72,18 +71,3 @@ def parse_pids_limit(text: str) -> int | None:
             f"{text!r} is not a number of processes", way_out="use 1 to 4194304, or -1 for no limit"
         )
     return limit if limit > 0 else None
-
-
-def parse_signal(text: str) -> int:
-    """The number of a signal named `TERM`, `SIGTERM`, `term` or `15`."""
-    wrong = UsageError(f"{text!r} is not a signal", way_out="write it like TERM, SIGINT or 9")
-    stripped = text.strip().upper()
-    if stripped.isascii() and stripped.isdigit():
-        number = int(stripped)
-        if not 1 <= number <= int(signal.SIGRTMAX):
-            raise wrong
-        return number
-    try:
-        return int(signal.Signals["SIG" + stripped.removeprefix("SIG")])
-    except KeyError:
-        raise wrong from None

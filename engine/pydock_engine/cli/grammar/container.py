@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,8 +14,8 @@ from .options import format_option, no_trunc, quiet_ids
 from .run import run
 
 if TYPE_CHECKING:
-    from ...container.collection import LogEntry
-    from ...container.records import ContainerSummary
+    from ...container.container import Container
+    from ...container.records import ContainerSummary, LogEntry
 
 CONTAINER = click.argument("container", metavar="CONTAINER")
 CONTAINERS = click.argument("containers", metavar="CONTAINER...", nargs=-1, required=True)
@@ -28,8 +28,8 @@ CONTAINERS = click.argument("containers", metavar="CONTAINER...", nargs=-1, requ
 @format_option
 def ls(all_: bool, quiet: bool, **_: Any) -> list[ContainerSummary] | list[str]:
     """The containers that run, newest first; with -a all of them."""
-    found = front().engine.containers.list(all=all_)
-    return [container.id for container in found] if quiet else list(found)
+    found = front().engine.containers.summaries(all=all_)
+    return [container.id for container in found] if quiet else found
 
 
 @click.command(
@@ -41,23 +41,25 @@ def ls(all_: bool, quiet: bool, **_: Any) -> list[ContainerSummary] | list[str]:
 @click.option("-n", "--tail", type=types.TAIL, default=None, help="Only the last lines.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
 @CONTAINER
-def logs(container: str, follow: bool, tail: int | None, timestamps: bool) -> Iterator[LogEntry]:
+def logs(container: str, follow: bool, tail: int | None, **_: Any) -> Iterator[LogEntry]:
     """What the program of CONTAINER has written, running or ended."""
-    return front().engine.containers.logs(container, follow=follow, tail=tail)
+    return front().engine.containers.get(container).output(follow=follow, tail=tail)
 
 
 @click.command(cls=Command, topic="container inspect", examples=("container inspect web",))
 @CONTAINERS
 def inspect(containers: tuple[str, ...]) -> list[dict[str, Any]]:
     """Everything known about each CONTAINER, in docker's own JSON."""
-    return [front().engine.containers.inspect(name) for name in containers]
+    return [found.inspect() for found in _found(containers)]
 
 
 @click.command(cls=Command, topic="container start", examples=("container start web",))
 @CONTAINERS
 def start(containers: tuple[str, ...]) -> list[str]:
     """Start containers that were created or have ended."""
-    return _each(containers, front().engine.containers.start)
+    for found in _found(containers):
+        found.start()
+    return list(containers)
 
 
 @click.command(cls=Command, topic="container stop", examples=("container stop -t 2 web",))
@@ -75,8 +77,9 @@ def start(containers: tuple[str, ...]) -> list[str]:
 @CONTAINERS
 def stop(containers: tuple[str, ...], grace_s: float, signal: int | None) -> list[str]:
     """Ask each CONTAINER to end, and end it when it does not."""
-    collection = front().engine.containers
-    return _each(containers, lambda name: collection.stop(name, grace_s=grace_s, signal=signal))
+    for found in _found(containers):
+        found.stop(grace_s, signal=signal)
+    return list(containers)
 
 
 @click.command(cls=Command, topic="container kill", examples=("container kill -s INT web",))
@@ -86,15 +89,16 @@ def stop(containers: tuple[str, ...], grace_s: float, signal: int | None) -> lis
 @CONTAINERS
 def kill(containers: tuple[str, ...], signal: int) -> list[str]:
     """Send a signal to the program of each CONTAINER."""
-    collection = front().engine.containers
-    return _each(containers, lambda name: collection.kill(name, signal))
+    for found in _found(containers):
+        found.kill(signal)
+    return list(containers)
 
 
 @click.command(cls=Command, topic="container wait", examples=("container wait web",))
 @CONTAINERS
 def wait(containers: tuple[str, ...]) -> list[int]:
     """Wait until each CONTAINER has ended; gives their exit codes."""
-    return [front().engine.containers.wait(name) for name in containers]
+    return [found.wait() for found in _found(containers)]
 
 
 @click.command(cls=Command, topic="container rm", examples=("container rm -f web",))
@@ -103,13 +107,14 @@ def wait(containers: tuple[str, ...]) -> list[int]:
 def rm(containers: tuple[str, ...], force: bool) -> list[str]:
     """Remove containers that have ended, with their logs and what they wrote."""
     collection = front().engine.containers
-    return _each(containers, lambda name: collection.remove(name, force=force))
+    for name in containers:
+        collection.remove(name, force=force)
+    return list(containers)
 
 
-def _each(names: tuple[str, ...], act: Callable[[str], Any]) -> list[str]:
-    for name in names:
-        act(name)
-    return list(names)
+def _found(names: tuple[str, ...]) -> list[Container]:
+    """All of them, before anything is done to the first: a wrong name changes nothing."""
+    return [front().engine.containers.get(name) for name in names]
 
 
 group = Group(

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
 from ...container.options import RunOptions
-from ...errors import ImageNotFound
+from ...errors import Conflict, ImageNotFound
 from ..stdio import forwarded_signals
 from .front import Front, OnProgress
 
 if TYPE_CHECKING:
-    from ...container.records import ContainerSummary, RunResult
+    from ...container.collection import Container
+    from ...container.records import RunResult
     from ...image.stored import StoredImage
 
 
-def launch(here: Front, options: RunOptions, flags: dict[str, Any]) -> RunResult | ContainerSummary:
-    """The result of a foreground run, or the summary of a container left running (`--detach`)."""
+class Given(TypedDict):
+    """What the program is handed."""
+
+    body: bytes | None
+    interpreter: str | None
+    stdin: int | None
+
+
+def launch(here: Front, options: RunOptions, flags: dict[str, Any]) -> RunResult | Container:
+    """The result of a foreground run, or the container left running (`--detach`)."""
     image = present_image(here, options.image, flags)
     options = msgspec.structs.replace(options, image=image.reference)
     containers = here.engine.containers
-    given = {
-        "body": here.body,
-        "interpreter": flags["interpreter"],
-        "stdin": here.stdin() if flags["interactive"] and here.stdin else None,
-    }
+    given = Given(
+        body=here.body,
+        interpreter=flags["interpreter"],
+        stdin=here.stdin() if flags["interactive"] and here.stdin else None,
+    )
     if options.detach:
         return containers.run_detached(options, **given)
     if not here.forward_signals:
         return containers.run(options, on_output=here.on_output, **given)
     created = containers.create(options, **given)
-    with forwarded_signals(lambda number: containers.kill(created.id, number)):
+    with forwarded_signals(lambda number: hand_on(created, number)):
         return containers.run_created(created, on_output=here.on_output)
+
+
+def hand_on(container: Container, number: int) -> None:
+    """Sends a signal to the program, unless it has just ended (or not yet begun)."""
+    with suppress(Conflict):
+        container.kill(number)
 
 
 def present_image(here: Front, reference: str, flags: dict[str, Any]) -> StoredImage:

@@ -39,7 +39,7 @@ _NOT_YET = {
     "--cidfile": "",
     "--log-driver": "",
 }
-"""docker run's flags that are known and not offered: said so, instead of "unknown flag"."""
+"""docker's flags that are known and not offered: said so, instead of "unknown flag"."""
 
 
 def explain(error: click.ClickException) -> PydockError:

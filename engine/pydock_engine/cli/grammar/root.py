@@ -8,9 +8,10 @@ from ... import __version__
 from . import container, image, system
 from .command import Command, Group, TextWanted
 from .front import Front
+from .run import run
 
 _SHORT: dict[str, Command] = {
-    "run": container.run,
+    "run": run,
     "ps": container.ls,
     "logs": container.logs,
     "start": container.start,
@@ -73,7 +74,7 @@ def _inspect_one(front: Front, name: str, kind: str | None) -> dict[str, object]
 
     if kind != "image":
         try:
-            return front.engine.containers.inspect(name)
+            return front.engine.containers.get(name).inspect()
         except ContainerNotFound:
             if kind == "container":
                 raise

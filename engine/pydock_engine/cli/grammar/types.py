@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ...container.signals import signal_number
 from ...errors import Unsupported, UsageError
 from .. import environment, mounts, values
 from .mistakes import flag_name
@@ -42,7 +43,7 @@ def _security_option(text: str) -> bool:
 
 
 def _signal_name(text: str) -> str:
-    values.parse_signal(text)
+    signal_number(text)
     return text
 
 
@@ -59,7 +60,7 @@ SIZE = Parsed("size", values.parse_size)
 DURATION = Parsed("duration", values.parse_duration)
 CPUS = Parsed("number", values.parse_cpus)
 PIDS = Parsed("number", values.parse_pids_limit)
-SIGNAL = Parsed("signal", values.parse_signal)
+SIGNAL = Parsed("signal", signal_number)
 SIGNAL_NAME = Parsed("signal", _signal_name)
 VOLUME = Parsed("source:target[:ro]", mounts.parse_volume)
 TMPFS = Parsed("target[:options]", mounts.parse_tmpfs)
