@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
-from ..errors import Conflict
 from ..image.collection import Images
 from ..image.pull import OnProgress
 from ..paths import Paths
-from ..protocol.messages import Started
 from ..spawner.client import Spawner
 from ..store.containers import ContainerStore
 from ..store.database import Database
 from ..store.root import open_root
-from .container import STOP_GRACE_S, Container
+from .container import Container, Tools
 from .creation import Creation
 from .options import RunOptions
-from .records import ContainerRecord, ContainerSummary, LogEntry, RunResult
+from .records import ContainerRecord, ContainerSummary, RunResult
 from .removal import Removal
 from .run import CAPTURE_BYTES, ForegroundRun, OnOutput, open_stdin
-
-__all__ = ["Container", "Containers", "LogEntry", "OnOutput"]
 
 
 class Containers:
@@ -38,6 +32,7 @@ class Containers:
         self._store = ContainerStore(database)
         self._creation = Creation(paths, images, self._store, spawner)
         self._removal = Removal(paths, self._store, spawner)
+        self._tools = Tools(paths, spawner, self._removal)
         self._is_open = False
 
     def run(
@@ -124,7 +119,7 @@ class Containers:
         record = self._creation.create(
             options, body=body, interpreter=interpreter, on_progress=on_progress
         )
-        return Container(record, self._paths, self._spawner, body=body, stdin=stdin)
+        return Container(record, self._tools, body=body, stdin=stdin)
 
     def get(self, name: str) -> Container:
         """The container called `name`. Raises ContainerNotFound, UsageError (ambiguous)."""
@@ -159,48 +154,10 @@ class Containers:
         Conflict
             It runs.
         """
-        container = self.get(name)
-        if not force:
-            self._refuse_running(container)
-            self._removal.remove(container.record)
-            return
-        container.kill_and_wait()
-        self._removal.remove_when_free(container.record)
-
-    # -- what a Container does, by name ----------------------------------------------------------
-
-    def start(self, name: str) -> Started:
-        return self.get(name).start()
-
-    def stop(
-        self, name: str, *, grace_s: float = STOP_GRACE_S, signal: str | int | None = None
-    ) -> None:
-        self.get(name).stop(grace_s, signal=signal)
-
-    def kill(self, name: str, signal: str | int = "KILL") -> None:
-        self.get(name).kill(signal)
-
-    def wait(self, name: str) -> int:
-        return self.get(name).wait()
-
-    def inspect(self, name: str) -> dict[str, Any]:
-        return self.get(name).inspect()
-
-    def logs(
-        self, name: str, *, follow: bool = False, tail: int | None = None
-    ) -> Iterator[LogEntry]:
-        return self.get(name).output(follow=follow, tail=tail)
-
-    def _refuse_running(self, container: Container) -> None:
-        if container.status == "running":
-            raise Conflict(
-                f"container {container.name} is running",
-                way_out="stop it first, or remove it with --force",
-                id=container.id,
-            )
+        self.get(name).remove(force=force)
 
     def _container(self, record: ContainerRecord) -> Container:
-        return Container(record, self._paths, self._spawner)
+        return Container(record, self._tools)
 
     def _open(self) -> None:
         if not self._is_open:

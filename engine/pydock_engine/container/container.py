@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Conflict, ContainerDied, ProtocolError, UsageError
@@ -16,11 +17,21 @@ from ..spawner.client import Spawner
 from . import inspect, output
 from .plan import read_plan
 from .records import ContainerRecord, ContainerState, ContainerSummary, LogEntry
+from .removal import Removal
 from .run import open_stdin
 from .signals import signal_number, stop_signal
 
 STOP_GRACE_S = 10.0
 """Docker's time between the stop signal and SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every container of one engine needs to act."""
+
+    paths: Paths
+    spawner: Spawner
+    removal: Removal
 
 
 class Container:
@@ -29,19 +40,17 @@ class Container:
     def __init__(
         self,
         record: ContainerRecord,
-        paths: Paths,
-        spawner: Spawner,
+        tools: Tools,
         *,
         body: bytes | None = None,
         stdin: int | None = None,
     ) -> None:
         self.record = record
-        self.paths: ContainerPaths = paths.container(record.id)
+        self.paths: ContainerPaths = tools.paths.container(record.id)
         self.body = body
         """What its program reads when this object starts it; nothing else keeps it."""
         self.stdin = stdin
-        self._all_paths = paths
-        self._spawner = spawner
+        self._tools = tools
 
     def __repr__(self) -> str:
         return f"<Container {self.name} {self.short_id}>"
@@ -102,7 +111,7 @@ class Container:
 
     def inspect(self) -> dict[str, Any]:
         """As `docker inspect` shows it: docker's keys, JSON types."""
-        return inspect.document(read_plan(self.paths), self.state, self._all_paths)
+        return inspect.document(read_plan(self.paths), self.state, self._tools.paths)
 
     def start(self) -> Started:
         """Runs the program; returns once it executes.
@@ -114,7 +123,7 @@ class Container:
         CommandNotFound, CommandNotExecutable, Unsupported, SyscallError
             It cannot be started; the container stays as it was.
         """
-        with open_stdin(self.body, self.stdin) as stdin, self._spawner.open() as channel:
+        with open_stdin(self.body, self.stdin) as stdin, self._tools.spawner.open() as channel:
             request = StartContainer(container_id=self.id, stdin=stdin is not None)
             channel.send(request, () if stdin is None else (stdin,))
             return channel.expect(Started)
@@ -129,10 +138,6 @@ class Container:
         else:
             number = signal_number(signal)
         self._end(Stop(signals=(number,), grace_s=timeout))
-
-    def kill_and_wait(self) -> None:
-        """Kills everything inside and waits for the end; nothing happens when it does not run."""
-        self._end(Stop(signals=()))
 
     def kill(self, signal: str | int = "KILL") -> None:
         """Sends one signal to the program (KILL: to everything inside) and waits for nothing.
@@ -169,6 +174,26 @@ class Container:
         if state.status == "dead":
             raise ContainerDied(f"container {self.name} is dead: {state.error}", id=self.id)
         return state.exit_code
+
+    def remove(self, *, force: bool = False) -> None:
+        """Takes it away with everything it wrote; `force` kills it first.
+
+        Raises
+        ------
+        Conflict
+            It runs.
+        """
+        if force:
+            self._end(Stop(signals=()))
+            self._tools.removal.remove_when_free(self.record)
+        elif self.status == "running":
+            raise Conflict(
+                f"container {self.name} is running",
+                way_out="stop it first, or remove it with --force",
+                id=self.id,
+            )
+        else:
+            self._tools.removal.remove(self.record)
 
     def output(self, *, follow: bool = False, tail: int | None = None) -> Iterator[LogEntry]:
         """The log, line by line, stdout and stderr in the order they came.
