@@ -56,11 +56,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(config.stash[short_folder], ignore_errors=True)
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Turns markers into skips that say what is missing."""
-    reason = skip_reason(item)
-    if reason:
-        pytest.skip(reason)
+    for item in items:
+        reason = skip_reason(item)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def skip_reason(item: pytest.Item) -> str:
