@@ -25,7 +25,7 @@ from .jobs import JobRunner
 from .platform import parse_platform
 from .pull import OnProgress, Pull
 from .records import HistoryEntry, ImageRemoval, ImageSummary, LayerInfo
-from .reference import Reference, parse
+from .reference import Reference, familiar_repository, parse
 from .stored import StoredImage
 
 NONE = "<none>"
@@ -45,6 +45,15 @@ class Images:
         self._index = ImageIndex(database, paths)
         self._blobs = BlobStore(paths)
         self._is_open = False
+
+    @property
+    def paths(self) -> Paths:
+        return self._paths
+
+    @property
+    def jobs(self) -> JobRunner:
+        """Who runs this store's helper processes."""
+        return self._jobs
 
     def pull(
         self,
@@ -218,7 +227,7 @@ class Images:
         layers = self._index.layers(row.digest)
         return ImageSummary(
             reference=name.familiar if name else stored.short_id(row.config_digest),
-            repository=_familiar_repository(name) if name else NONE,
+            repository=familiar_repository(name.repository) if name else NONE,
             tag=(name.tag or NONE) if name else NONE,
             id=row.config_digest,
             digest=row.digest,
@@ -249,12 +258,3 @@ def _called_by_name(found: stored.Found, text: str) -> NameRow | None:
         return None
     name = found.name
     return name if name and parsed.repository == name.repository else None
-
-
-def _familiar_repository(name: NameRow) -> str:
-    return Reference(*_split(name.repository)).familiar_repository
-
-
-def _split(repository: str) -> tuple[str, str]:
-    domain, _, path = repository.partition("/")
-    return domain, path

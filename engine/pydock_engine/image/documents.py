@@ -24,7 +24,7 @@ LAYERS = frozenset(
         media_types.OCI_LAYER_ZSTD,
         media_types.DOCKER_LAYER,
         media_types.DOCKER_LAYER_GZIP,
-        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        media_types.DOCKER_LAYER_ZSTD,
     }
 )
 

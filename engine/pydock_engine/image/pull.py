@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from .. import errors
 from ..oci.image import Descriptor, ImageConfig, Manifest, Platform
 from ..paths import Paths
-from ..registry.client import RegistryClient
+from ..registry.client import RegistryClient, RemoteManifest
 from ..store import gc
 from ..store.cas import BlobStore
 from ..store.database import Database
@@ -66,12 +66,12 @@ class Pull:
             the next sweep.
         """
         name = str(reference)
-        resolved = resolve(self._client, reference, wanted or platform.host_platform())
+        wanted = wanted or platform.host_platform()
+        resolved = self._known(reference, wanted) or resolve(self._client, reference, wanted)
         with open_session(self._paths) as session:
             gc.lease(self._database, session.name, blob_digests(resolved.manifest))
             config = self._fetch_config(session, reference, resolved)
-            if wanted is None:
-                platform.check(config.platform, platform.host_platform(), name)
+            platform.check(config.platform, wanted, name)
             self._check_room(resolved.manifest)
             gc.lease(self._database, session.name, set(chain_ids(config.rootfs.diff_ids)))
             rows = self._bring_layers(session, reference, resolved.manifest, config)
@@ -82,11 +82,36 @@ class Pull:
             gc.release(self._database, session.name)
         return resolved.remote.digest
 
+    def _known(self, reference: Reference, wanted: Platform) -> Resolved | None:
+        """What the name stands for here already, if the registry has not moved on.
+
+        Asking with HEAD spares registries that count pulls; a digest needs no asking at all.
+        """
+        name = self._index.name(reference.full)
+        row = self._index.manifest(name.manifest_digest) if name else None
+        if name is None or row is None:
+            return None
+        if platform.rank(platform.parse_platform(row.platform), wanted) is None:
+            return None
+        try:
+            if reference.digest is None:
+                now = self._client.head_manifest(reference.path, reference.registry_tag)
+                if now != name.repo_digest:
+                    return None
+            found = Descriptor(media_type=row.media_type, digest=row.digest, size=row.size)
+            data = self._blobs.read(found)
+        except (errors.RegistryError, errors.IntegrityError, errors.NotFound):
+            return None  # the full request tells what is wrong, or mends it
+        manifest = documents.parse_manifest(data, str(reference))
+        return Resolved(
+            name.repo_digest, RemoteManifest(data, row.media_type, row.digest), manifest
+        )
+
     def _fetch_config(
         self, session: Session, reference: Reference, resolved: Resolved
     ) -> ImageConfig:
         descriptor = resolved.manifest.config
-        if not self._blobs.has(descriptor):
+        if not self._blobs.is_sound(descriptor):
             fetch_blob(self._client, reference.path, descriptor, self._blobs, session)
         data = self._blobs.read(descriptor)
         return documents.parse_config(data, resolved.manifest, str(reference))
@@ -154,15 +179,20 @@ class Downloads:
         self._workers = workers
         self._first: dict[str, Future[None]] = {}
 
-    def fetch(self, descriptor: Descriptor) -> bool:
-        """Brings the blob; False when it was here already."""
+    def fetch(self, descriptor: Descriptor, *, trusted: bool) -> bool:
+        """Brings the blob; False when it was here already.
+
+        A blob that is going to be unpacked is read once more first, unless `trusted`: that mends
+        what was damaged on disk.
+        """
         future: Future[None] = Future()
         first = self._first.setdefault(descriptor.digest, future)
         if first is not future:
             first.result()
             return False
         try:
-            if self._blobs.has(descriptor):
+            here = self._blobs.has if trusted else self._blobs.is_sound
+            if here(descriptor):
                 future.set_result(None)
                 return False
             self._fetch(descriptor)
@@ -194,7 +224,7 @@ def _bring(
     workers: Workers[PullProgress],
 ) -> None:
     """One layer from nothing to unpacked; runs in a worker."""
-    fetched = downloads.fetch(plan.descriptor)
+    fetched = downloads.fetch(plan.descriptor, trusted=unpacker.has(plan))
     unpacked = unpacker.unpack(plan)
     phase = "done" if fetched or unpacked else "exists"
     workers.emit(_event(plan.descriptor, phase, plan.descriptor.size))

@@ -80,7 +80,7 @@ class PullProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     digest: str
     phase: str
-    """waiting, downloading, verifying, unpacking, exists, done."""
+    """waiting, collecting (the local image), downloading, verifying, unpacking, exists, done."""
     current: int
     total: int
 

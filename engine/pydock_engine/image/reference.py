@@ -87,6 +87,10 @@ def parse(text: str) -> Reference:
     InvalidReference
         With what is wrong, and what would be right when that can be told.
     """
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        hint = f"leave out `{scheme}://`: `{rest}`" if rest else ""
+        raise _invalid(text, "it begins with a URL's scheme", hint)
     name, digest = _split_digest(text)
     name, tag = _split_tag(name)
     domain, path = _split_domain(name)
@@ -106,6 +110,12 @@ def parse(text: str) -> Reference:
     if tag is None and digest is None:
         tag = DEFAULT_TAG
     return Reference(domain, path, tag, digest)
+
+
+def familiar_repository(repository: str) -> str:
+    """`busybox` for `docker.io/library/busybox`."""
+    domain, _, path = repository.partition("/")
+    return Reference(domain, path).familiar_repository
 
 
 def id_prefix(text: str) -> str | None:
@@ -153,9 +163,6 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 
 def _path_trouble(name: str, path: str) -> tuple[str, str]:
-    scheme, separator, _ = name.partition("://")
-    if separator or scheme in ("http", "https", "docker", "oci"):
-        return "it holds a URL's scheme", "leave out everything up to and including `://`"
     if path != path.lower() and _PATH.fullmatch(path.lower()):
         return "names are lower case", f"did you mean `{name.lower()}`?"
     if not name.strip():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .. import errors
 from ..oci import media_types
 from ..oci.image import Descriptor, Manifest, Platform
-from ..registry.client import RegistryClient, RemoteManifest
+from ..registry.client import SCHEMA1, RegistryClient, RemoteManifest
 from . import documents, platform
 from .reference import Reference
 
@@ -58,7 +58,7 @@ def _images(entries: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
 
 
 def _manifest(remote: RemoteManifest, name: str) -> Manifest:
-    if remote.media_type in (media_types.DOCKER_SCHEMA1, media_types.DOCKER_SCHEMA1_SIGNED):
+    if remote.media_type in SCHEMA1:
         raise documents.refuse_schema1(name)
     if remote.media_type not in media_types.MANIFESTS:
         raise errors.RegistryError(

@@ -65,6 +65,10 @@ class LayerUnpacker:
         self._emit = emit
         self._slots = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))
 
+    def has(self, plan: LayerPlan) -> bool:
+        """Whether the layer is unpacked already, on top of the same layers."""
+        return read_record(self._paths, plan.chain_id) is not None
+
     def unpack(self, plan: LayerPlan) -> bool:
         """Unpacks the layer's blob into the session; False when its chain is here already.
 
@@ -73,7 +77,7 @@ class LayerUnpacker:
         LayerError, IntegrityError, DiskFull
             From the job: an unsafe layer, one that is not its diff_id, no room.
         """
-        if read_record(self._paths, plan.chain_id) is not None:
+        if self.has(plan):
             return False
         request = UnpackLayer(
             media_type=plan.descriptor.media_type,

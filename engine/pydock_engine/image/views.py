@@ -10,6 +10,7 @@ import msgspec
 from ..oci.image import ContainerConfig, History
 from ..store.images import LayerRow, NameRow
 from .records import HistoryEntry, LayerInfo
+from .reference import familiar_repository
 from .stored import StoredImage
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -57,13 +58,11 @@ def inspect(image: StoredImage, names: Sequence[NameRow]) -> dict[str, Any]:
     """
     config = image.config
     tags = [name.familiar for name in names if name.tag]
-    digests = {f"{name.familiar.partition('@')[0]}": name for name in names}
+    digests = {f"{familiar_repository(n.repository)}@{n.repo_digest}" for n in names}
     return {
         "Id": image.id,
         "RepoTags": tags,
-        "RepoDigests": sorted(
-            {f"{_repository(key)}@{name.repo_digest}" for key, name in digests.items()}
-        ),
+        "RepoDigests": sorted(digests),
         "Parent": "",
         "Comment": config.history[-1].comment if config.history else "",
         "Created": config.created or NEVER,
@@ -91,11 +90,6 @@ def _history_entry(item: History, layer: LayerRow | None) -> HistoryEntry:
         empty_layer=layer is None,
         comment=item.comment,
     )
-
-
-def _repository(familiar: str) -> str:
-    head, colon, tag = familiar.rpartition(":")
-    return head if colon and "/" not in tag else familiar
 
 
 def _container_config(config: ContainerConfig) -> dict[str, Any]:

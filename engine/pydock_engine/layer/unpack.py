@@ -114,10 +114,13 @@ class _Unpacking:
             writer = Writer(diff_fd, owners, keeps_devices=self._level == "root")
             writer.folders.implied.add(b"")  # the root, until an entry speaks of it
             stream = TarStream(self._source, self._on_chunk)
-            self._write_entries(stream, writer)
-            stream.drain()
-            self._check_diff_id()
-            writer.finish()
+            try:
+                self._write_entries(stream, writer)
+                stream.drain()
+                self._check_diff_id()
+                writer.finish()
+            finally:
+                writer.folders.forget()
             record = LayerRecord(
                 diff_id=self._request.diff_id,
                 size_bytes=writer.size_bytes,

@@ -37,8 +37,9 @@ class _Token(msgspec.Struct):
 class Authorizer:
     """Authorization headers for one registry; tokens are kept per scope until they run out."""
 
-    def __init__(self, transport: Transport, credentials: Credentials | None) -> None:
+    def __init__(self, transport: Transport, domain: str, credentials: Credentials | None) -> None:
         self._transport = transport
+        self._domain = domain
         self.credentials = credentials
         self._kept: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
@@ -48,7 +49,7 @@ class Authorizer:
         value, until = self._kept.get(scope, ("", 0.0))
         return value if value and time.monotonic() < until else None
 
-    def answer(self, challenges: list[Challenge], scope: str, host: str) -> str | None:
+    def answer(self, challenges: list[Challenge], scope: str) -> str | None:
         """A header for `scope`; None when there is no answer (Basic without credentials).
 
         Raises
@@ -61,7 +62,7 @@ class Authorizer:
         with self._lock:
             for challenge in challenges:
                 if challenge.scheme == "bearer":
-                    token = self._fetch(challenge, scope, host)
+                    token = self._fetch(challenge, scope)
                     life_s = DEFAULT_LIFE_S if token.expires_in is None else token.expires_in
                     return self._keep(scope, f"Bearer {token.value}", life_s - MARGIN_S)
                 if challenge.scheme == "basic":
@@ -70,16 +71,16 @@ class Authorizer:
                     return self._keep(scope, self.credentials.basic, float("inf"))
         asked = ", ".join(challenge.scheme for challenge in challenges) or "nothing known"
         raise errors.RegistryError(
-            f"{host} asks for authentication by {asked}; only Basic and Bearer are spoken here"
+            f"{self._domain} asks for a login by {asked}; only Basic and Bearer are known here"
         )
 
     def _keep(self, scope: str, value: str, life_s: float) -> str:
         self._kept[scope] = (value, time.monotonic() + life_s)
         return value
 
-    def _fetch(self, challenge: Challenge, scope: str, host: str) -> _Token:
+    def _fetch(self, challenge: Challenge, scope: str) -> _Token:
         realm = challenge.parameters.get("realm", "")
-        _check_realm(realm, host)
+        _check_realm(realm, self._domain)
         service = challenge.parameters.get("service", "")
         credentials = self.credentials
         if credentials is not None and credentials.identity_token:
@@ -110,12 +111,11 @@ class Authorizer:
     def _exchange(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
     ) -> _Token:
-        what = "a token"
+        what = "this image"
         with self._transport.request(method, url, headers, body=body) as response:
             if response.status != 200:
-                raise failures.from_response(
-                    response, url, what, known=self.credentials is not None
-                )
+                known = self.credentials is not None
+                raise failures.from_response(response, url, self._domain, what, known=known)
             data = read_bounded(response, TOKEN_LIMIT, what)
         try:
             token = msgspec.json.decode(data, type=_Token)
@@ -128,12 +128,12 @@ class Authorizer:
         return token
 
 
-def _check_realm(realm: str, host: str) -> None:
+def _check_realm(realm: str, domain: str) -> None:
     """Credentials go to the realm: it must be HTTPS, or on this machine like its registry."""
     parts = urlsplit(realm)
-    local = parts.scheme == "http" and is_loopback(parts.netloc) and is_loopback(host)
+    local = parts.scheme == "http" and is_loopback(parts.netloc) and is_loopback(domain)
     if not parts.netloc or (parts.scheme != "https" and not local):
         raise errors.RegistryError(
-            f"{host} sends to {failures.shown(realm) if realm else 'nowhere'} for a token, "
+            f"{domain} sends to {failures.shown(realm) if realm else 'nowhere'} for a token, "
             "which is not an HTTPS address"
         )

@@ -24,6 +24,7 @@ from .endpoint import is_loopback, registry_host
 from .transport import ATTEMPTS, Response, Transport, read_bounded
 
 PROBE_TIMEOUT_S = 5.0
+SCHEMA1 = frozenset({media_types.DOCKER_SCHEMA1, media_types.DOCKER_SCHEMA1_SIGNED})
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ class RegistryClient:
         credentials: Credentials | None = None,
         transport: Transport | None = None,
     ) -> None:
-        self.host = registry_host(domain)
+        self.domain = domain
         self._transport = transport or Transport()
-        self._authorizer = Authorizer(self._transport, credentials or find_credentials(domain))
-        self._base = "" if is_loopback(self.host) else f"https://{self.host}"
+        credentials = credentials or find_credentials(domain)
+        self._authorizer = Authorizer(self._transport, domain, credentials)
+        self._base = "" if is_loopback(domain) else f"https://{registry_host(domain)}"
 
     def head_manifest(self, repository: str, tag: str) -> str | None:
         """The digest a tag has now, without its manifest; None when the registry does not say."""
@@ -82,6 +84,9 @@ class RegistryClient:
             data = read_bounded(response, DOCUMENT_LIMIT, what)
             media_type = response.headers.get("content-type", "")
             promised = response.headers.get("docker-content-digest")
+        media_type = _media_type(data, media_type, self.domain, what)
+        if media_type in SCHEMA1:  # its digest leaves the signatures out; it is refused anyway
+            return RemoteManifest(data, media_type, digests.of(data))
         if digests.is_valid(tag):
             promised = tag
         if promised and digests.is_valid(promised):
@@ -90,7 +95,6 @@ class RegistryClient:
             verifier.finish()
         else:
             promised = digests.of(data)
-        media_type = _media_type(data, media_type, self.host, what)
         return RemoteManifest(data, media_type, promised)
 
     @contextmanager
@@ -125,14 +129,14 @@ class RegistryClient:
     def _find_base(self) -> str:
         """HTTPS, or on loopback whatever answers, as docker does it."""
         if not self._base:
-            secure = f"https://{self.host}"
+            secure = f"https://{self.domain}"
             try:
                 self._probe(secure)
                 self._base = secure
             except errors.RegistryUnreachable as error:
                 if not _speaks_no_tls(error):
                     raise
-                self._base = f"http://{self.host}"
+                self._base = f"http://{self.domain}"
         return self._base
 
     def _probe(self, base: str) -> None:
@@ -156,9 +160,9 @@ class RegistryClient:
                 yield response
                 return
             asked = challenge.parse(response.headers.getlist("www-authenticate"))
-        answer = self._authorizer.answer(asked, scope, self.host)
+        answer = self._authorizer.answer(asked, scope)
         if answer is None:
-            raise failures.unauthorized(self.host, what, known=False, status=401)
+            raise failures.unauthorized(self.domain, what, known=False, status=401)
         sent["Authorization"] = answer
         with self._transport.request(method, url, sent, attempts=ATTEMPTS) as response:
             self._raise_for_status(response, url, what)
@@ -167,7 +171,7 @@ class RegistryClient:
     def _raise_for_status(self, response: Response, url: str, what: str) -> None:
         if response.status not in (200, 206):
             known = self._authorizer.credentials is not None
-            raise failures.from_response(response, url, what, known=known)
+            raise failures.from_response(response, url, self.domain, what, known=known)
 
 
 class BlobStream:

@@ -53,33 +53,43 @@ class _Config(msgspec.Struct):
     credHelpers: dict[str, str] = {}
 
 
-def config_path() -> Path:
-    """Docker's configuration file of this user, whether it exists or not."""
+def config_files() -> tuple[Path, ...]:
+    """Where `docker login` and `podman login` of this user write; they need not exist."""
     folder = os.environ.get("DOCKER_CONFIG")
-    return (Path(folder) if folder else Path.home() / ".docker") / "config.json"
+    found = [(Path(folder) if folder else Path.home() / ".docker") / "config.json"]
+    if podman := os.environ.get("REGISTRY_AUTH_FILE"):
+        found.append(Path(podman))
+    elif runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        found.append(Path(runtime) / "containers" / "auth.json")
+    return tuple(found)
 
 
-def find_credentials(host: str, path: Path | None = None) -> Credentials | None:
-    """What docker's configuration file holds for `host` (`docker.io`, `127.0.0.1:5000`) or None.
+def find_credentials(host: str) -> Credentials | None:
+    """What a login has stored for `host` (`docker.io`, `127.0.0.1:5000`), the first that has.
 
     Raises
     ------
     UsageError
         The file cannot be read or understood.
     """
-    path = path or config_path()
-    config = _read(path)
-    for key in _keys(host):
-        entry = config.auths.get(key)
-        if entry is not None and (entry.auth or entry.username or entry.identitytoken):
-            return _credentials(entry, key, path)
+    for path in config_files():
+        config = _read(path)
+        for key in _keys(host):
+            entry = config.auths.get(key)
+            if entry is not None and (entry.auth or entry.username or entry.identitytoken):
+                return _credentials(entry, key, path)
     return None
 
 
-def uses_helper(host: str, path: Path | None = None) -> bool:
-    """Whether the secret of `host` is kept by a credential helper, which is not asked here."""
-    config = _read(path or config_path())
-    return any(key in config.credHelpers or config.credsStore for key in _keys(host))
+def uses_helper(host: str) -> bool:
+    """Whether a program of docker's keeps the secret of `host`; it is not asked here."""
+    for path in config_files():
+        config = _read(path)
+        if any(key in config.auths and config.credsStore for key in _keys(host)):
+            return True
+        if any(key in config.credHelpers for key in _keys(host)):
+            return True
+    return False
 
 
 def _keys(host: str) -> tuple[str, ...]:

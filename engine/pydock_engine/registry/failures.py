@@ -13,6 +13,7 @@ import urllib3
 from urllib3 import exceptions as http
 
 from .. import errors
+from .credentials import uses_helper
 
 ERROR_BODY_LIMIT = 64 << 10
 TEMPORARY = frozenset({408, 429, 500, 502, 503, 504})
@@ -35,16 +36,16 @@ def shown(url: str) -> str:
 
 
 def from_response(
-    response: urllib3.BaseHTTPResponse, url: str, what: str, *, known: bool
+    response: urllib3.BaseHTTPResponse, url: str, domain: str, what: str, *, known: bool
 ) -> errors.RegistryError | errors.ImageNotFound:
     """The refusal in `response` to a request for `what` (an image's or blob's name).
 
-    `known` tells whether credentials were sent. Reads at most ERROR_BODY_LIMIT of the body.
+    `domain` is the registry's, as references have it; `known` tells whether credentials were sent.
+    Reads at most ERROR_BODY_LIMIT of the body.
     """
     entries = _entries(response)
     codes = ",".join(entry.code for entry in entries if entry.code)
     said = "; ".join(entry.message for entry in entries if entry.message)[:300]
-    host = urlsplit(url).netloc.rpartition("@")[2]
     facts = {
         "status": response.status,
         "codes": codes,
@@ -52,31 +53,31 @@ def from_response(
         "temporary": response.status in TEMPORARY,
     }
     if response.status in (401, 403):
-        return unauthorized(host, what, known=known, **facts)
+        return unauthorized(domain, what, known=known, **facts)
     if response.status == 404:
         return errors.ImageNotFound(
-            f"{host} has no image {what}" + (f" ({said})" if said else ""),
+            f"{domain} has no image {what}" + (f" ({said})" if said else ""),
             way_out="check the name and the tag; a private image needs a login",
             **facts,
         )
     reason = said or response.reason or "no reason given"
     return errors.RegistryError(
-        f"{host} answered {response.status} to a request for {what}: {reason}",
+        f"{domain} answered {response.status} to a request for {what}: {reason}",
         way_out="try again later" if facts["temporary"] else "",
         **facts,
     )
 
 
-def unauthorized(host: str, what: str, *, known: bool, **facts: object) -> errors.Unauthorized:
+def unauthorized(domain: str, what: str, *, known: bool, **facts: object) -> errors.Unauthorized:
     if known:
-        message = f"{host} does not accept this user name and password for {what}"
+        message = f"{domain} does not accept this user name and password for {what}"
     else:
-        message = f"{host} asks for a login before it gives {what}, if that exists at all"
-    return errors.Unauthorized(
-        message,
-        way_out=f"log in with `docker login {host}`, or pass `credentials=Credentials(…)`",
-        **facts,
-    )
+        message = f"{domain} asks for a login before it gives {what}, if that exists at all"
+    if not known and uses_helper(domain):
+        way_out = "docker's credential helper keeps this secret; pass `credentials=Credentials(…)`"
+    else:
+        way_out = f"log in with `docker login {domain}`, or pass `credentials=Credentials(…)`"
+    return errors.Unauthorized(message, way_out=way_out, **facts)
 
 
 def from_network(error: http.HTTPError | OSError, url: str) -> errors.RegistryError:

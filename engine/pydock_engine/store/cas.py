@@ -39,6 +39,16 @@ class BlobStore:
         except FileNotFoundError:
             return False
 
+    def is_sound(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is here and still has its digest: reads all of it."""
+        try:
+            with self.open(descriptor) as reader:
+                while reader.read(digests.CHUNK):
+                    pass
+        except (errors.BlobNotFound, errors.IntegrityError):
+            return False
+        return True
+
     def open(self, descriptor: Descriptor) -> digests.VerifiedReader:
         """A reader to close, that checks digest and size again as bytes pass.
 
@@ -58,13 +68,23 @@ class BlobStore:
         return digests.VerifiedReader(source, descriptor.digest, descriptor.size)
 
     def read(self, descriptor: Descriptor) -> bytes:
-        """A whole document, checked; refuses one beyond DOCUMENT_LIMIT."""
+        """A whole document, checked; refuses one beyond DOCUMENT_LIMIT.
+
+        Raises
+        ------
+        BlobNotFound, IntegrityError
+            It is not here, or its bytes were changed on disk.
+        """
         if descriptor.size > DOCUMENT_LIMIT:
             raise errors.IntegrityError(
                 f"{descriptor.digest} of {descriptor.size} bytes is too large for a document"
             )
         with self.open(descriptor) as reader:
-            return reader.read()
+            try:
+                return reader.read()
+            except errors.IntegrityError as error:
+                error.way_out = "pull the image again to replace what is damaged"
+                raise
 
     @contextmanager
     def writer(self, session: Session, descriptor: Descriptor) -> Iterator[digests.VerifiedWriter]:
@@ -90,7 +110,7 @@ class BlobStore:
     def add(self, session: Session, data: bytes, media_type: str) -> Descriptor:
         """`data` as a blob, and its descriptor."""
         descriptor = Descriptor(media_type=media_type, digest=digests.of(data), size=len(data))
-        if not self.has(descriptor):
+        if not self.is_sound(descriptor):
             with self.writer(session, descriptor) as writer:
                 writer.write(data)
         return descriptor

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .. import errors
 from ..paths import Paths
 
 LOCK = "lock"
@@ -48,18 +49,31 @@ class Session:
 
 @contextmanager
 def open_session(paths: Paths) -> Iterator[Session]:
-    """A session whose folder exists and is locked before anyone can see its final name."""
-    name = secrets.token_hex(8)
-    starting = paths.ingest / f".{name}"
-    starting.mkdir(mode=0o700)
-    fd = os.open(starting / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    session = Session(paths, name, fd)
+    """A session whose folder exists and is locked before anyone can see its final name.
+
+    Raises DiskFull or StoreError when it cannot be made.
+    """
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        starting.rename(session.folder)
+        session = _start(paths, secrets.token_hex(8))
+    except OSError as error:
+        raise errors.disk_error(error, paths.root) from error
+    try:
         yield session
     finally:
         session.close()
+
+
+def _start(paths: Paths, name: str) -> Session:
+    starting = paths.ingest / f".{name}"
+    starting.mkdir(mode=0o700)
+    fd = os.open(starting / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        starting.rename(paths.ingest / name)
+    except BaseException:
+        os.close(fd)
+        raise
+    return Session(paths, name, fd)
 
 
 def is_alive(paths: Paths, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,15 @@ from ..protocol.messages import CommitLayer, Message, Progress, RemoveTrees, Unp
 
 
 class InProcessJobs:
-    """A JobRunner. `requests` remembers what was asked, in order."""
+    """A JobRunner. `requests` remembers what was asked, in order.
+
+    Jobs are made for single-threaded processes (they set the umask), so they take turns here.
+    """
 
     def __init__(self, level: str = "root") -> None:
         self.requests: list[Message] = []
         self._level = level
+        self._turn = threading.Lock()
 
     def run_job(
         self,
@@ -26,8 +31,16 @@ class InProcessJobs:
         on_progress: Callable[[Progress], None] | None = None,
         fds: tuple[int, ...] = (),
     ) -> Any:
-        self.requests.append(request)
+        with self._turn:
+            self.requests.append(request)
+            return self._run(request, on_progress, fds)
 
+    def _run(
+        self,
+        request: Message,
+        on_progress: Callable[[Progress], None] | None,
+        fds: tuple[int, ...],
+    ) -> Any:
         def report(current: int, total: int = 0, note: str = "") -> None:
             if on_progress is not None:
                 on_progress(Progress(current=current, total=total, note=note))
