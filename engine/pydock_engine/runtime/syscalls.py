@@ -89,11 +89,12 @@ PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 CLOSE_RANGE_CLOEXEC: Final = 0x4
 CAPABILITY_VERSION_3: Final = 0x20080522
 _KEYCTL_JOIN_SESSION_KEYRING: Final = 1
+_SECCOMP_SET_MODE_FILTER: Final = 1
 
 # Machines number the older calls differently; everything from 424 on is shared.
 _NUMBERS: Final = {
-    "x86_64": {"pivot_root": 155, "capget": 125, "capset": 126, "keyctl": 250},
-    "aarch64": {"pivot_root": 41, "capget": 90, "capset": 91, "keyctl": 219},
+    "x86_64": {"pivot_root": 155, "capget": 125, "capset": 126, "keyctl": 250, "seccomp": 317},
+    "aarch64": {"pivot_root": 41, "capget": 90, "capset": 91, "keyctl": 219, "seccomp": 277},
 }
 _MACHINE: Final = os.uname().machine
 _OLD: Final = _NUMBERS.get(_MACHINE, {})
@@ -380,3 +381,11 @@ def join_session_keyring() -> None:
     _check(
         _syscall(c_long(_number("keyctl")), c_long(_KEYCTL_JOIN_SESSION_KEYRING), c_void_p(None))
     )
+
+
+def seccomp_set_mode_filter(flags: int, instructions: bytes) -> None:
+    """Filters this thread's calls from now on by `instructions`, an array of struct sock_filter."""
+    address = ctypes.cast(c_char_p(instructions), c_void_p).value
+    program = c_char_p(struct.pack("@HP", len(instructions) // 8, address))
+    mode = c_long(_SECCOMP_SET_MODE_FILTER)
+    _check(_syscall(c_long(_number("seccomp")), mode, c_long(flags), program))
