@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 
 _HASHES = ("id", "digest", "diff_id", "chain_id")
 _SHOWN_DIGITS = 12
+_WIDTH_WITHOUT_TERMINAL = 150
 
 
 class Frame(pd.DataFrame):
@@ -76,7 +78,9 @@ class Frame(pd.DataFrame):
         return Frame
 
     def __repr__(self) -> str:
-        return repr(_face(self))
+        columns = shutil.get_terminal_size((_WIDTH_WITHOUT_TERMINAL, 24)).columns
+        with pd.option_context("display.width", columns, "display.max_columns", 20):
+            return repr(_face(self))
 
     def _repr_html_(self) -> str | None:
         return _face(self)._repr_html_()

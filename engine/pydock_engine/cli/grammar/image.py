@@ -9,18 +9,19 @@ import click
 from .command import Command, Group
 from .front import front
 from .options import format_option, no_trunc, platform_option, quiet_ids
+from .presence import default_image
 
 if TYPE_CHECKING:
     from ...image.records import HistoryEntry, ImageRemoval, ImageSummary, LayerInfo
 
-IMAGE = click.argument("image", metavar="IMAGE")
-IMAGES = click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+IMAGE = click.argument("image", metavar="[IMAGE]", required=False)
+"""With none it is the default image, as with `run`."""
 
 
 @click.command(cls=Command, topic="image pull", examples=("image pull debian:12",))
 @platform_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-@IMAGE
+@click.argument("image", metavar="IMAGE")
 def pull(image: str, platform: str | None, quiet: bool) -> ImageSummary:
     """Fetch IMAGE from its registry.
 
@@ -50,30 +51,31 @@ def ls(name: str | None, quiet: bool, **_: Any) -> list[ImageSummary] | list[str
 @no_trunc
 @format_option
 @IMAGE
-def history(image: str, **_: Any) -> list[HistoryEntry]:
-    """The steps IMAGE was made by, oldest first, with the layer each one left."""
-    return list(front().engine.images.history(image))
+def history(image: str | None, **_: Any) -> list[HistoryEntry]:
+    """The steps IMAGE (or the default one) was made by, oldest first, and the layer each left."""
+    return front().engine.images.history(image or default_image(front()).reference)
 
 
 @click.command(cls=Command, topic="image layers", examples=("image layers debian:12",))
 @no_trunc
 @format_option
 @IMAGE
-def layers(image: str, **_: Any) -> list[LayerInfo]:
-    """The layers of IMAGE, bottom first: sizes, digests, and which other images share them."""
-    return list(front().engine.images.layers(image))
+def layers(image: str | None, **_: Any) -> list[LayerInfo]:
+    """The layers of IMAGE (or the default one), bottom first, and which images share them."""
+    return front().engine.images.layers(image or default_image(front()).reference)
 
 
 @click.command(cls=Command, topic="image inspect", examples=("image inspect debian:12",))
-@IMAGES
+@click.argument("images", metavar="[IMAGE]...", nargs=-1)
 def inspect(images: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Everything known about each IMAGE, in docker's own JSON."""
+    """Everything known about each IMAGE (or the default one), in docker's own JSON."""
     collection = front().engine.images
-    return [collection.inspect(image) for image in images]
+    named = images or (default_image(front()).reference,)
+    return [collection.inspect(image) for image in named]
 
 
 @click.command(cls=Command, topic="image rm", examples=("image rm debian:12",))
-@IMAGES
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
 def rm(images: tuple[str, ...]) -> list[ImageRemoval]:
     """Forget each IMAGE, and remove the layers nobody else needs."""
     collection = front().engine.images

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
 from ...container.options import RunOptions
-from ...errors import Conflict, ImageNotFound
+from ...errors import Conflict
 from ..stdio import forwarded_signals
-from .front import Front, OnProgress
+from .front import Front
+from .presence import present_image
 
 if TYPE_CHECKING:
-    from ...container.collection import Container
+    from ...container.container import Container
     from ...container.records import RunResult
-    from ...image.stored import StoredImage
 
 
 class Given(TypedDict):
@@ -49,27 +49,3 @@ def hand_on(container: Container, number: int) -> None:
     """Sends a signal to the program, unless it has just ended (or not yet begun)."""
     with suppress(Conflict):
         container.kill(number)
-
-
-def present_image(here: Front, reference: str, flags: dict[str, Any]) -> StoredImage:
-    """The image, fetched (or, for the default one, made) when it is not here, as `--pull` says."""
-    images = here.engine.images
-    if not reference:
-        with progress(here, flags, "making the default image") as report:
-            return images.ensure_default(on_progress=report)
-    platform = flags["platform"]
-    if flags["pull"] != "always":
-        try:
-            return images.get(reference)
-        except ImageNotFound:
-            if flags["pull"] == "never":
-                raise
-    with progress(here, flags, f"pulling {reference}") as report:
-        images.pull(reference, platform=platform, on_progress=report)
-    return images.get(reference)
-
-
-def progress(
-    here: Front, flags: dict[str, Any], title: str
-) -> AbstractContextManager[OnProgress | None]:
-    return nullcontext() if flags["quiet"] else here.progress(title)

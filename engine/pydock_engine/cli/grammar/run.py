@@ -102,7 +102,7 @@ def run(image: str | None, command: tuple[str, ...], **flags: Any) -> Any:
     body of a cell is the program; with one it is the program's standard input.
     """
     here = front()
-    options = run_options(image or here.default_image, command, flags)
+    options = run_options(image or "", command, flags)
     return launch(here, options, flags)
 
 
