@@ -150,16 +150,16 @@ def close_engine(engine: Engine) -> None:
     """Ends everything of `engine` and empties its folders (files of subordinate ids included)."""
     from pydock_engine.protocol.messages import RemoveTrees
 
-    if not engine.paths.root.exists():
-        return
     try:
-        for container in engine.containers.list(all=True):
-            engine.containers.remove(container.id, force=True)
-        if os.geteuid() != 0:
+        if engine.paths.database.exists():
+            for container in engine.containers.list(all=True):
+                container.remove(force=True)
+        if engine.paths.root.exists() and os.geteuid() != 0:
             trees = (str(engine.paths.layers), str(engine.paths.containers))
             engine.spawner.run_job(RemoveTrees(paths=trees))
     finally:
         engine.spawner.stop()
+        engine.database.close()
 
 
 # -- registries and images ---------------------------------------------------------------------

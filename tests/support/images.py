@@ -186,7 +186,9 @@ def compress(data: bytes, compression: str, *, docker: bool = False) -> Blob:
     if compression == "none":
         return Blob(base, data)
     if compression == "zstd":
-        return Blob(f"{base}{'.' if docker else '+'}zstd", zstandard.ZstdCompressor(level=1).compress(data))
+        return Blob(
+            f"{base}{'.' if docker else '+'}zstd", zstandard.ZstdCompressor(level=1).compress(data)
+        )
     suffix = ".gzip" if docker else "+gzip"
     return Blob(base + suffix, gzip.compress(data, compresslevel=1, mtime=0))
 

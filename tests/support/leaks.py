@@ -1,7 +1,7 @@
 """What a test left behind: processes, mounts, cgroups, network links, descriptors.
 
 Everything a test starts is recognised by a token in its environment (`TOKEN`), by its ancestors,
-by a mount of its root that lies in our temporary folders, or by an id of our subordinate range.
+by our temporary folders in its arguments or its mounts, or by an id of our subordinate range.
 Mounts, cgroups and links carry no token: when another run of these tests is going on at the same
 time, only those that name our own folders are held against us.
 """
@@ -102,7 +102,13 @@ class LeakCheck:
 
     def _ours(self, new: frozenset[Process]) -> list[Process]:
         marker = f"{TOKEN}={self.token}".encode()
-        ours = {p for p in new if marker in _environ(p.pid) or self._mounted_by_us(p.pid)}
+        ours = {
+            p
+            for p in new
+            if marker in _read(p.pid, "environ")
+            or self._names_us(os.fsdecode(_read(p.pid, "cmdline")))
+            or self._mounted_by_us(p.pid)
+        }
         known = {p.pid for p in ours} | {os.getpid()}
         ours |= {p for p in new if known & set(_ancestors(p.pid))}
         return sorted(ours - _being_waited_for(), key=lambda p: p.pid)
@@ -121,7 +127,7 @@ class LeakCheck:
 
     def _others_running(self, processes: frozenset[Process]) -> bool:
         theirs, ours = f"{TOKEN}=".encode(), f"{TOKEN}={self.token}".encode()
-        environs = (_environ(process.pid) for process in processes)
+        environs = (_read(process.pid, "environ") for process in processes)
         return any(theirs in environ and ours not in environ for environ in environs)
 
 
@@ -147,9 +153,10 @@ def _ancestors(pid: int) -> Iterator[int]:
         yield pid
 
 
-def _environ(pid: int) -> bytes:
+def _read(pid: int, name: str) -> bytes:
+    """/proc/PID/`name`; empty when it is gone or kept from us."""
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes()
+        return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""
 

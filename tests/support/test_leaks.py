@@ -40,6 +40,24 @@ def test_a_process_of_its_own_session_is_found(
     assert f"process {sleeper.pid}" in found
 
 
+def test_a_daemon_is_found_by_the_folder_it_was_started_for(
+    check: LeakCheck, before: Snapshot, tmp_path: Path
+) -> None:
+    daemon = ["env", "-i", "setsid", "--fork", "sh", "-c", "echo; cat; exit", str(tmp_path)]
+    hold, feed = os.pipe()
+    said, say = os.pipe()
+    subprocess.run(daemon, stdin=hold, stdout=say, check=True)
+    os.close(hold)
+    os.close(say)
+    assert os.read(said, 1) == b"\n"
+    found = check.leaks(before, patience_s=0)
+    check.clean_up(before)
+    assert os.read(said, 1) == b""  # the end: nobody holds the other side any more
+    os.close(said)
+    os.close(feed)
+    assert any(str(tmp_path) in line for line in found)
+
+
 def test_clean_up_ends_what_was_found(
     check: LeakCheck, before: Snapshot, sleeper: subprocess.Popen[bytes]
 ) -> None:
