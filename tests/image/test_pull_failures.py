@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from pydock_engine.testing.jobs import InProcessJobs
 from pydock_engine.testing.random_image import MadeImage, image_of, index_of, random_image
 from pydock_engine.testing.registry import Fault, TestRegistry
 
+LEVEL = "root" if os.geteuid() == 0 else "rootless-single"
 State = Callable[[], dict[str, bytes]]
 
 
@@ -414,23 +416,31 @@ def test_an_interrupt_ends_a_slow_transfer_at_once_and_leaves_no_layer(
     assert not any(digests.of(made.layers[0]) in path for path in fake.paths())
 
 
+PULL = """
+import sys
+from pathlib import Path
+from pydock_engine.image.collection import Images
+from pydock_engine.paths import Paths
+from pydock_engine.store.database import Database
+from pydock_engine.testing.jobs import InProcessJobs
+
+paths = Paths(Path(sys.argv[1]), Path(sys.argv[2]))
+images = Images(paths, Database(paths.database), InProcessJobs(sys.argv[4]))
+images.pull(sys.argv[3], on_progress=lambda event: print(event.phase, flush=True))
+"""
+
+
 def test_a_killed_pull_is_swept_away_by_the_next(
     images: Images, paths: Paths, fake: TestRegistry, made: MadeImage, reference: str
 ) -> None:
     slow = Fault(digests.of(made.layers[1]), "wait", keep=10_000)
     fake.faults.append(slow)
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        database = Database(paths.database)
-        child = Images(paths, database, InProcessJobs(images._jobs._level))  # type: ignore[attr-defined]
-        child.pull(reference, on_progress=lambda e: os.write(writer, b"x" * (e.phase == "done")))
-        os._exit(0)
-    os.close(writer)
-    assert os.read(reader, 1) == b"x"
-    os.close(reader)
-    os.kill(pid, 9)
-    os.waitpid(pid, 0)
+    arguments = [str(paths.root), str(paths.run), reference, LEVEL]
+    command = [sys.executable, "-c", PULL, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert "done\n" in child.stdout  # reads up to the line that tells of the first layer
+        child.kill()
     fake.faults.clear()
     slow.gate.set()
     assert images.list() == []

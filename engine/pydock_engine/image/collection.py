@@ -48,6 +48,7 @@ class Images:
 
     @property
     def paths(self) -> Paths:
+        """Where this store keeps things."""
         return self._paths
 
     @property

@@ -140,16 +140,14 @@ class ImageIndex:
 
     def remove_manifest(self, digest: str) -> bool:
         """Forgets an image and all its names, unless a container uses it: then False."""
-        with self._changing() as connection:
-            used = connection.execute(
-                """SELECT 1 FROM containers JOIN manifests ON image_id = config_digest
-                   WHERE digest = ?""",
-                (digest,),
-            ).fetchone()
-            if used:
-                return False
-            connection.execute("DELETE FROM images WHERE manifest_digest = ?", (digest,))
-            connection.execute("DELETE FROM manifests WHERE digest = ?", (digest,))
+        try:
+            with self._changing() as connection:
+                if connection.execute(_USED, (digest,)).fetchone():
+                    raise _InUse
+                connection.execute("DELETE FROM images WHERE manifest_digest = ?", (digest,))
+                connection.execute("DELETE FROM manifests WHERE digest = ?", (digest,))
+        except _InUse:
+            return False
         return True
 
     # -- the layout's index.json --------------------------------------------------------------
@@ -177,6 +175,11 @@ class ImageIndex:
         layout.write(self._paths, number, tuple(_descriptor(row) for row in rows))
 
 
+class _InUse(Exception):
+    """Rolls a removal back."""
+
+
+_USED = """SELECT 1 FROM containers JOIN manifests ON image_id = config_digest WHERE digest = ?"""
 _GENERATION = "SELECT value FROM meta WHERE key = 'generation'"
 _NAMES = "SELECT reference, familiar, repository, tag, repo_digest, manifest_digest FROM images"
 

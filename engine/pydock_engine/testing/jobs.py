@@ -7,10 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import ProtocolError
+from ..image.local_python import collect_local_image
 from ..layer.commit import commit_layer
 from ..layer.remove import remove_trees
 from ..layer.unpack import unpack_layer
-from ..protocol.messages import CommitLayer, Message, Progress, RemoveTrees, UnpackLayer
+from ..protocol.messages import (
+    BuildLocalImage,
+    CommitLayer,
+    Message,
+    Progress,
+    RemoveTrees,
+    UnpackLayer,
+)
 
 
 class InProcessJobs:
@@ -53,4 +61,6 @@ class InProcessJobs:
                 return commit_layer(request, report, level=self._level)
             case RemoveTrees():
                 return remove_trees(request, report)
+            case BuildLocalImage():
+                return collect_local_image(request, report)
         raise ProtocolError(f"{type(request).__name__} cannot run in this process")

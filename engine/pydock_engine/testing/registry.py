@@ -45,6 +45,7 @@ class Fault:
     keep: int = 100
     url: str = ""
     content_type: str = ""
+    message: str = "told to fail"
     gate: threading.Event = field(default_factory=threading.Event)
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -163,6 +164,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
+    def do_POST(self) -> None:
+        """The OAuth2 form of a token request: a refresh token is the user's secret."""
+        request = Request(self.command, self.path, dict(self.headers.items()))
+        self.registry.requests.append(request)
+        form = parse_qs(self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode())
+        if form.get("refresh_token") == [self.registry.user[1]]:
+            answer = {"access_token": TOKEN, "expires_in": 300}
+            self._send(200, msgspec.json.encode(answer), "application/json")
+        else:
+            self._error(401, "UNAUTHORIZED", "unknown refresh token")
+
     def _serve(self, name: str, kind: str, ref: str, fault: Fault | None) -> None:
         if kind == "manifests":
             data, media_type = self.registry.manifests.get((name, ref), (None, ""))
@@ -188,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _fail_early(self, fault: Fault) -> bool:
         """Answers for `fault` when nothing else is to be said."""
         if fault.kind == "status":
-            self._error(fault.status, "UNAVAILABLE", "told to fail", fault.headers)
+            self._error(fault.status, "UNAVAILABLE", fault.message, fault.headers)
         elif fault.kind == "html":
             self._send(200, HTML, "text/html")
         elif fault.kind == "redirect":
