@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import site
-import sys
 
 import msgspec
 
@@ -26,9 +24,6 @@ from .plan import Plan, write_plan
 from .program import argv, program_for_body
 from .records import ContainerRecord
 from .signals import stop_signal
-
-LOCAL_PYTHON = "local/python"
-"""The repository of the default image: no registry has it, this machine makes it."""
 
 NAME_ATTEMPTS = 12
 FOLDER_ATTEMPTS = 100
@@ -52,7 +47,9 @@ class Creation:
         try:
             return self._images.get(reference)
         except errors.ImageNotFound:
-            if reference.startswith(LOCAL_PYTHON):
+            from ..image.local_python import DEFAULT_REFERENCE
+
+            if reference == DEFAULT_REFERENCE:
                 return self._images.ensure_default(on_progress=on_progress)
             self._images.pull(reference, on_progress=on_progress)
             return self._images.get(reference)
@@ -92,7 +89,7 @@ class Creation:
             lower=tuple(reversed(image.chain_ids)),
         )
         if options.with_env:
-            plan = _with_env(plan)
+            plan = _with_env(plan, image)
         return self._add(plan)
 
     def _add(self, plan: Plan) -> ContainerRecord:
@@ -148,25 +145,16 @@ def _command(
     return (*(options.entrypoint or ()), *program_for_body(body, config, interpreter))
 
 
-def _with_env(plan: Plan) -> Plan:
+def _with_env(plan: Plan, image: StoredImage) -> Plan:
     """The plan with this interpreter's own packages, which only its own image can import."""
-    if not plan.record.image.startswith(LOCAL_PYTHON):
-        raise errors.UsageError(
-            f"--with-env needs the local Python image, not {plan.record.image}",
-            way_out="leave the image out",
-        )
-    own = {os.path.realpath(folder) for folder in (*site.getsitepackages(), *sys.path)}
-    folders = tuple(
-        folder
-        for folder in sys.path
-        if os.path.basename(folder) in ("site-packages", "dist-packages")
-        and os.path.isdir(folder)
-        and os.path.realpath(folder) in own
-    )
+    # Imported where it is needed: reading shared objects takes a library no other run wants.
+    from ..image.interpreter import site_packages
+    from ..image.local_python import check_is_local
+
+    check_is_local(image)
+    folders = site_packages()
     path = os.pathsep.join(folders)
-    return msgspec.structs.replace(
-        plan, site_packages=folders, extra_env=(f"PYTHONPATH={path}",) if path else ()
-    )
+    return msgspec.structs.replace(plan, site_packages=folders, extra_env=(f"PYTHONPATH={path}",))
 
 
 def _discard(base: os.PathLike[str]) -> None:

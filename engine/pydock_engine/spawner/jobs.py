@@ -90,6 +90,7 @@ def _perform(
             remove_trees(request, report)
         case BuildLocalImage():
             _check_below(paths.root, request.target)
+            # A rare job, whose libraries (9 MB) would weigh on every fork.
             from ..image.local_python import collect_local_image
 
             return collect_local_image(request, report)
