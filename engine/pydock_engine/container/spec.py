@@ -59,7 +59,7 @@ def make_spec(
     """
     options = plan.record.options
     return Spec(
-        process=_process(plan, user),
+        process=_process(plan, user, mappings[1]),
         root=Root(path=str(paths.rootfs), readonly=options.read_only),
         hostname=hostname(plan),
         mounts=tuple(_mounts(plan, paths, mappings, idmapped)),
@@ -113,15 +113,19 @@ def resources(options: RunOptions) -> Resources | None:
     return Resources(memory=memory, cpu=cpu, pids=pids)
 
 
-def _process(plan: Plan, user: ResolvedUser) -> Process:
+def _process(
+    plan: Plan, user: ResolvedUser, gid_mappings: tuple[IdMapping, ...]
+) -> Process:
     options, config = plan.record.options, plan.image_config
+    # Groups the image lists its user in, as far as they exist here (rootless-single has one).
+    groups = tuple(gid for gid in user.additional_gids if holds(gid_mappings, gid))
     # A user other than root keeps none across execve; only what it may regain stays bounded.
     held = DEFAULT_CAPABILITIES if user.uid == 0 else ()
     return Process(
         args=plan.record.command,
         cwd=_absolute(options.workdir or config.working_dir or "/", "--workdir"),
         env=_environment(plan, user),
-        user=User(uid=user.uid, gid=user.gid, additional_gids=user.additional_gids),
+        user=User(uid=user.uid, gid=user.gid, additional_gids=groups),
         capabilities=Capabilities(
             bounding=DEFAULT_CAPABILITIES, effective=held, permitted=held, inheritable=()
         ),

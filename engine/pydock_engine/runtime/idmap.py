@@ -52,12 +52,16 @@ def holds(mappings: tuple[IdMapping, ...], inside: int) -> bool:
 
 
 def to_host(mappings: tuple[IdMapping, ...], inside: int) -> int:
-    """What the id `inside` is called in the parent namespace. Raises UsageError without one."""
+    """What the id `inside` is called in the parent namespace. Raises Unsupported without one."""
     for mapping in mappings:
         if 0 <= inside - mapping.container_id < mapping.size:
             return mapping.host_id + inside - mapping.container_id
     if mappings:
-        raise errors.UsageError(f"id {inside} does not exist in this container's user namespace")
+        count = sum(mapping.size for mapping in mappings)
+        raise errors.Unsupported(
+            f"id {inside} does not exist in this container: it has {count}",
+            way_out="choose a smaller one, or get more with `usermod --add-subuids` (rootless)",
+        )
     return inside
 
 

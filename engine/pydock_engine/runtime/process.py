@@ -13,9 +13,7 @@ from . import capabilities, syscalls
 from .steps import step
 
 _RLIMITS = {name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
-_IGNORED_BY_PYTHON = tuple(
-    getattr(signal, name) for name in ("SIGPIPE", "SIGXFZ", "SIGXFSZ") if hasattr(signal, name)
-)
+_SIGNALS = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
 def new_session() -> None:
@@ -23,9 +21,11 @@ def new_session() -> None:
     os.setsid()
     with step("keyctl"):
         _join_keyring()
-    # execve resets handlers but keeps what is ignored, and Python ignores a few.
-    for number in _IGNORED_BY_PYTHON:
-        signal.signal(number, signal.SIG_DFL)
+    # execve resets handlers but keeps what is ignored: by Python (SIGPIPE), by a shell that
+    # started us in the background (SIGINT, SIGQUIT).
+    for number in _SIGNALS:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
