@@ -20,11 +20,11 @@ INTERRUPTED_STATUS = 130
 def run_shell(arguments: Sequence[str]) -> int:
     """Exit status of `pydock ARGUMENTS…`; prints what it answers."""
     from .progress import progress_on
-    from .stdio import write_raw
+    from .stdio import RawOutput
 
     front = Front(
         stdin=sys.stdin.fileno,
-        on_output=write_raw,
+        on_output=RawOutput(),
         progress=lambda title: progress_on(sys.stderr, title),
         forward_signals=True,
     )
@@ -125,11 +125,12 @@ def _show_run(reply: Reply) -> int:
 
 
 def _show_logs(reply: Reply) -> int:
-    from .stdio import write_raw
+    from .stdio import RawOutput
 
+    write = RawOutput()
     for entry in reply.value:
         stamp = f"{entry.time} ".encode() if reply.options["timestamps"] else b""
-        write_raw(entry.stream, stamp + entry.data)
+        write(entry.stream, stamp + entry.data)
     return 0
 
 

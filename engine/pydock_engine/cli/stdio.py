@@ -12,14 +12,26 @@ _DESCRIPTORS = {"stdout": 1, "stderr": 2}
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
-def write_raw(stream: str, data: bytes) -> None:
-    """`data` to the process's own descriptor, whole; no buffering, no decoding.
+class RawOutput:
+    """Writes to the process's own stdout and stderr: no buffering, no decoding."""
 
-    Raises BrokenPipeError when nobody reads any more.
-    """
-    left = memoryview(data)
-    while left:
-        left = left[os.write(_DESCRIPTORS[stream], left) :]
+    def __init__(self) -> None:
+        self._broken: set[str] = set()
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        """`data`, whole. Raises BrokenPipeError the first time that nobody reads any more.
+
+        Only the first time: what a program says while it is being ended for that goes nowhere.
+        """
+        if stream in self._broken:
+            return
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(_DESCRIPTORS[stream], left) :]
+        except BrokenPipeError:
+            self._broken.add(stream)
+            raise
 
 
 @contextmanager
