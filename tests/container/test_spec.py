@@ -108,12 +108,13 @@ def test_binds_are_idmapped_only_where_ids_differ() -> None:
     volumes = (BindMount(source="/h", target="/c", read_only=True),)
     assert mount_at(spec_of(volumes=volumes), "/c").options == (
         "rbind",
+        "nodev",
         "ro",
         "rprivate",
         "ridmap",
     )
     shared = spec_of(volumes=volumes, mappings=((), ()))
-    assert mount_at(shared, "/c").options == ("rbind", "ro", "rprivate")
+    assert mount_at(shared, "/c").options == ("rbind", "nodev", "ro", "rprivate")
 
 
 def test_hosts_sysfs_is_bound_with_the_hosts_network() -> None:

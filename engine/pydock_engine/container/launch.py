@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,10 +89,7 @@ def _create(init: InitProcess, plan: Plan, paths: Paths, level: str, mappings: M
             raise
         init.create(spec, rootfs_fd=rootfs_fd)
     except BaseException:
-        init.kill()
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, init.pidfd, os.WEXITED)
-        init.close()
+        init.discard()
         raise
     return spec
 

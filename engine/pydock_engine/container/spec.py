@@ -113,9 +113,7 @@ def resources(options: RunOptions) -> Resources | None:
     return Resources(memory=memory, cpu=cpu, pids=pids)
 
 
-def _process(
-    plan: Plan, user: ResolvedUser, gid_mappings: tuple[IdMapping, ...]
-) -> Process:
+def _process(plan: Plan, user: ResolvedUser, gid_mappings: tuple[IdMapping, ...]) -> Process:
     options, config = plan.record.options, plan.image_config
     # Groups the image lists its user in, as far as they exist here (rootless-single has one).
     groups = tuple(gid for gid in user.additional_gids if holds(gid_mappings, gid))
@@ -165,7 +163,7 @@ def _mounts(
 
 
 def _bind(volume: BindMount, idmapped: bool) -> Mount:
-    options = ["rbind", "ro" if volume.read_only else "rw", "rprivate"]
+    options = ["rbind", "nodev", "ro" if volume.read_only else "rw", "rprivate"]
     return Mount(
         destination=_absolute(volume.target, "--volume"),
         type="bind",

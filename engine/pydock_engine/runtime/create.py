@@ -121,6 +121,13 @@ class InitProcess:
         """SIGKILL to init, and so (pid namespace) to everything inside; waits for nothing."""
         self.send_signal(signal.SIGKILL)
 
+    def discard(self) -> None:
+        """Kills, reaps and closes: for an init that will not be used."""
+        self.kill()
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        self.close()
+
     def close(self) -> None:
         """Closes the descriptors; init lives on (it dies with the process that cloned it)."""
         self._channel.close()
@@ -217,9 +224,7 @@ def clone_init(
     try:
         init.map_ids()
     except BaseException:
-        init.kill()
-        os.waitid(os.P_PIDFD, init.pidfd, os.WEXITED)
-        init.close()
+        init.discard()
         raise
     return init
 

@@ -3,6 +3,9 @@
 pivot_root(".", ".") stacks the old root on top of the new one; detaching it leaves no path back
 and needs no folder inside the container. Its conditions: the new root is a mount of this
 namespace, and neither it nor its parent is shared.
+
+No device works but those bound in /dev: everything else is mounted nodev, since a device node may
+come with an image, and root without a user namespace can make one (CAP_MKNOD is a default).
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from ..oci.runtime import Mount, Spec
 from . import devices, masking, syscalls
 from .filesystems import new_filesystem, parse_options
 from .steps import step
-from .syscalls import AT_FDCWD, MNT_DETACH, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC
+from .syscalls import AT_FDCWD, MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC
 from .targets import open_inside, open_target
 
 _KERNEL_FOLDERS = ("/proc", "/sys")
@@ -38,15 +41,16 @@ def build(spec: Spec, root_fd: int, binds: dict[int, int]) -> None:
         if mount.destination == "/dev" and mount.type == "tmpfs":
             with step("mount", "/dev"):
                 devices.populate(attached)
+                syscalls.mount_setattr(attached, attr_set=MOUNT_ATTR_NODEV)
         os.close(attached)
     _apply_sysctl(root_fd, spec.linux.sysctl)
     os.close(open_target(root_fd, spec.process.cwd, directory=True))
     with step("mount", "masked paths"):
         masking.make_readonly(root_fd, spec.linux.readonly_paths)
         masking.mask(root_fd, spec.linux.masked_paths)
-    if spec.root.readonly:
-        with step("mount_setattr", "/"):
-            syscalls.mount_setattr(root_fd, attr_set=MOUNT_ATTR_RDONLY)
+    with step("mount_setattr", "/"):
+        readonly = MOUNT_ATTR_RDONLY if spec.root.readonly else 0
+        syscalls.mount_setattr(root_fd, attr_set=MOUNT_ATTR_NODEV | readonly)
     _pivot(root_fd)
 
 

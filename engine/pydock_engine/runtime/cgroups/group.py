@@ -35,22 +35,22 @@ class Cgroup:
 
         Raises Unsupported for the first of those unless `best_effort`; nothing is left then.
         """
-        not_applied = []
+        missing = dict.fromkeys(limits.unknown(resources), "it is not supported yet")
         try:
             self._create_unified()
             for controller, option in limits.wanted(resources).items():
-                reason = self._limit(controller, resources or Resources())
-                if reason and not best_effort:
+                if reason := self._limit(controller, resources or Resources()):
+                    missing[option] = reason
+            for option, reason in missing.items():
+                if not best_effort:
                     raise errors.Unsupported(
                         f"{option} cannot be enforced here: {reason}",
                         way_out="leave it out, or add --best-effort to run without it",
                     )
-                if reason:
-                    not_applied.append(option)
         except BaseException:
             self.remove()
             raise
-        return tuple(not_applied)
+        return tuple(missing)
 
     def open_unified(self) -> int | None:
         """The v2 group, for init to be born in; None without one."""

@@ -21,6 +21,22 @@ def wanted(resources: Resources | None) -> dict[str, str]:
     return result
 
 
+def unknown(resources: Resources | None) -> list[str]:
+    """The options behind limits that are not applied yet."""
+    memory = (resources and resources.memory) or LinuxMemory()
+    cpu = (resources and resources.cpu) or LinuxCPU()
+    given = {
+        "--memory-reservation": memory.reservation is not None,
+        "--memory-swappiness": memory.swappiness is not None,
+        "--memory-swap": memory.swap is not None and memory.limit is None,
+        "--cpu-shares": cpu.shares is not None,
+        "--cpu-period": cpu.period is not None and cpu.quota is None,
+        "--cpuset-cpus": bool(cpu.cpus),
+        "--cpuset-mems": bool(cpu.mems),
+    }
+    return [option for option, is_given in given.items() if is_given]
+
+
 def files(controller: str, resources: Resources, hierarchies: Hierarchies) -> Files:
     """What to write for `controller` where it lives."""
     v1 = controller in hierarchies.v1
