@@ -17,9 +17,9 @@ LINKS = (
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
-    ("core", "/proc/kcore"),
     ("ptmx", "pts/ptmx"),
 )
+_KCORE = "/proc/kcore"
 
 
 def populate(dev_fd: int) -> None:
@@ -31,3 +31,5 @@ def populate(dev_fd: int) -> None:
         os.close(bind)
     for name, target in LINKS:
         os.symlink(target, name, dir_fd=dev_fd)
+    if os.path.exists(_KCORE):  # some kernels have none, and runc makes no link then
+        os.symlink(_KCORE, "core", dir_fd=dev_fd)

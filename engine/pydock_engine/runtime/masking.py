@@ -42,7 +42,7 @@ def mask(root_fd: int, paths: tuple[str, ...]) -> None:
             _cover(target, null)
         elif empty is None:
             # Before 6.15 only an attached mount may be copied: the first place gets the original.
-            empty = new_filesystem("tmpfs", _EMPTY)
+            empty = new_filesystem("tmpfs", _EMPTY, "tmpfs")
             syscalls.move_mount(empty, target)
         else:
             _cover(target, empty)

@@ -19,12 +19,12 @@ def test_jumps_are_counted_from_the_instruction_after_them() -> None:
     assembler = Assembler()
     deny, allow = assembler.ret(DENY), assembler.ret(ALLOW)
     start = assembler.load(0, assembler.jump(bpf.EQ, 7, allow, deny))
-    assert instructions(assembler.program(start)) == [
+    assert instructions(assembler.program(start)) == (
         Instruction(bpf.LOAD, k=0),
         Instruction(bpf.EQ, jt=0, jf=1, k=7),
         Instruction(bpf.RET, k=ALLOW),
         Instruction(bpf.RET, k=DENY),
-    ]
+    )
 
 
 def test_code_asked_for_twice_is_written_once() -> None:
