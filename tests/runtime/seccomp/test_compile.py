@@ -276,7 +276,7 @@ def profiles(draw: st.DrawFn) -> LinuxSeccomp:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, database=None)
 @given(
     profiles(),
     st.sampled_from(["x86_64", "aarch64"]),

@@ -1,7 +1,8 @@
 """The profile of a container that asks for none: of the same meaning as Docker's.
 
-It differs in one point, on purpose: the family of a socket is compared as the 32-bit number the
-kernel makes of it. A comparison of all 64 bits lets AF_VSOCK pass with a bit set above them.
+It differs in one point, on purpose: the families of sockets are a list, compared as the 32-bit
+number the kernel makes of them. "Less or greater than AF_VSOCK", in 64 bits, lets AF_VSOCK itself
+pass with any bit set above those 32. Families the list does not know are refused as well.
 
 Source: Docker's default profile (moby, profiles/seccomp); linux/sched.h, linux/socket.h,
 linux/personality.h.

@@ -11,6 +11,7 @@ import operator
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from . import bpf
@@ -41,9 +42,10 @@ class Call:
         return _DATA.pack(number, self.arch, self.instruction_pointer, *args)
 
 
-def instructions(program: bytes) -> list[Instruction]:
+@lru_cache(maxsize=8)
+def instructions(program: bytes) -> tuple[Instruction, ...]:
     """The instructions of an array of struct sock_filter."""
-    return [Instruction(*fields) for fields in bpf.INSTRUCTION.iter_unpack(program)]
+    return tuple(Instruction(*fields) for fields in bpf.INSTRUCTION.iter_unpack(program))
 
 
 def check(program: bytes) -> None:
