@@ -14,7 +14,7 @@ from .shared_objects import Libraries
 
 _LEFT_OUT: Final = re.compile(
     r"""(^|/)(tests?|idlelib|idle_test|turtledemo|tkinter|site-packages|dist-packages)$
-      | (^|/)(turtle\.py|config-[^/]*|_bundled)$
+      | (^|/)(turtle\.py|config-[^/]*|_bundled|EXTERNALLY-MANAGED)$
       | (^|/)lib-dynload/(_tkinter|_test|_ctypes_test|xx)[^/]*$
       | \.opt-[12]\.pyc$ | \.a$
     """,

@@ -53,12 +53,12 @@ def _split_records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while position < len(data):
         if data[position] == 0 and not data[position:].strip(b"\0"):
             return  # some writers pad inside the header's size
-        space = data.find(b" ", position, position + 12)
-        digits = data[position:space] if space > 0 else b""
-        end = position + int(digits) if digits.isdigit() else 0
-        if end <= space or end > len(data) or data[end - 1] != 0x0A:
+        digits, space, _ = data[position : position + 12].partition(b" ")
+        end = position + int(digits) if space and digits.isdigit() else 0
+        start = position + len(digits) + 1
+        if not start < end <= len(data) or data[end - 1] != 0x0A:
             raise LayerError("a PAX header is malformed: a record's length is wrong")
-        key, equals, value = data[space + 1 : end - 1].partition(b"=")
+        key, equals, value = data[start : end - 1].partition(b"=")
         if not key or not equals:
             raise LayerError("a PAX header is malformed: a record has no key")
         yield key, value

@@ -129,7 +129,7 @@ class Folders:
                 self._make_folder(fd, name)
                 below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
             except FileExistsError:
-                where = printable(path + b"/" + name)
+                where = printable(path + b"/" + name if path else name)
                 raise LayerError(f"a parent is not a folder: {where}") from None
             finally:
                 os.close(fd)
