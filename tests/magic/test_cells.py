@@ -189,6 +189,10 @@ def test_pull_never_refuses_to_fetch(cells: Cells) -> None:
     assert isinstance(cells.error("%%container --pull never debian:12\ntrue"), ImageNotFound)
 
 
+def test_a_cell_has_no_standard_input_to_hand_over(cells: Cells) -> None:
+    assert isinstance(cells.error("%%container -i busybox\ntrue"), UsageError)
+
+
 def test_not_applied_limits_are_on_the_face(cells: Cells) -> None:
     result = cells.value("%%container --rm -m 64m --best-effort busybox\ntrue")
     assert "not applied: --memory" in repr(result)

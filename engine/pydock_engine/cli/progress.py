@@ -17,7 +17,7 @@ _TOLD = frozenset({"exists", "done"})
 
 
 def progress_on(stream: TextIO, title: str) -> AbstractContextManager[OnProgress]:
-    """Something to call with each step; it may be called from several threads."""
+    """Something to call with each step, from any thread; without a step nothing is shown."""
     return _bars(stream, title) if stream.isatty() else lines_on(stream, title)
 
 
@@ -25,11 +25,16 @@ def progress_on(stream: TextIO, title: str) -> AbstractContextManager[OnProgress
 def lines_on(stream: TextIO, title: str) -> Iterator[OnProgress]:
     lock = threading.Lock()
     told: set[tuple[str, str]] = set()
-    stream.write(f"{title}\n")
+    titled = False
 
     def report(step: PullProgress) -> None:
+        nonlocal titled
         key = (step.digest, step.phase)
         with lock:
+            if not titled:
+                titled = True
+                stream.write(f"{title}\n")
+                stream.flush()
             if step.phase in _TOLD and key not in told:
                 told.add(key)
                 size = f" ({human.size(step.total)})" if step.total else ""
@@ -45,7 +50,6 @@ def _bars(stream: TextIO, title: str) -> Iterator[OnProgress]:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     console = Console(file=stream, highlight=False)
-    console.print(title, markup=False)
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -59,6 +63,8 @@ def _bars(stream: TextIO, title: str) -> Iterator[OnProgress]:
         def report(step: PullProgress) -> None:
             description = f"{label(step.digest)} {step.phase}"
             with lock:
+                if not tasks:
+                    console.print(title, markup=False)
                 if step.digest not in tasks:
                     tasks[step.digest] = bars.add_task(description, total=step.total or None)
             bars.update(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 
 from ...container.options import RunOptions
-from ...errors import Conflict
+from ...errors import Conflict, UsageError
 from ..stdio import forwarded_signals
 from .front import Front
 from .presence import present_image
@@ -28,6 +28,11 @@ class Given(TypedDict):
 
 def launch(here: Front, options: RunOptions, flags: dict[str, Any]) -> RunResult | Container:
     """The result of a foreground run, or the container left running (`--detach`)."""
+    if flags["interactive"] and here.stdin is None:
+        raise UsageError(
+            "a cell has no standard input to hand over",
+            way_out="leave out -i: the body is handed over",
+        )
     image = present_image(here, options.image, flags)
     options = msgspec.structs.replace(options, image=image.reference)
     containers = here.engine.containers

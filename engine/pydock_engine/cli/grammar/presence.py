@@ -23,13 +23,16 @@ def present_image(here: Front, reference: str, flags: dict[str, Any]) -> StoredI
     from ...image.local_python import DEFAULT_REFERENCE
 
     images = here.engine.images
-    if reference in ("", DEFAULT_REFERENCE):
+    local = DEFAULT_REFERENCE.partition(":")[0]
+    if not reference:
         return default_image(here, quiet=flags["quiet"])
+    if reference in (local, DEFAULT_REFERENCE):
+        return machine_image(here, quiet=flags["quiet"])
     if flags["pull"] != "always":
         try:
             return images.get(reference)
         except ImageNotFound:
-            if flags["pull"] == "never":
+            if flags["pull"] == "never" or reference.startswith(f"{local}:"):
                 raise
     with progress(here, f"pulling {reference}", quiet=flags["quiet"]) as report:
         images.pull(reference, platform=flags["platform"], on_progress=report)
@@ -41,6 +44,11 @@ def default_image(here: Front, *, quiet: bool = False) -> StoredImage:
     if here.default_image:
         flags = {"pull": "missing", "platform": None, "quiet": quiet}
         return present_image(here, here.default_image, flags)
+    return machine_image(here, quiet=quiet)
+
+
+def machine_image(here: Front, *, quiet: bool) -> StoredImage:
+    """The image of this machine's own Python, made when it is not here."""
     with progress(here, "making the default image", quiet=quiet) as report:
         return here.engine.images.ensure_default(on_progress=report)
 
