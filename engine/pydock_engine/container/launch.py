@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from ..errors import ProtocolError, Unsupported, disk_error
+from ..errors import ProtocolError, SyscallError, Unsupported, disk_error
 from ..oci.runtime import Spec
 from ..paths import ContainerPaths, Paths
 from ..runtime.cgroups.group import Cgroup, find_group
 from ..runtime.create import InitProcess, Stdio, clone_init
 from ..runtime.idmap import identity_mapping, slot_mapping
-from ..snapshot.overlay import mount_overlay
+from ..snapshot.overlay import clear_scratch, mount_overlay
 from . import netfiles
 from .plan import Plan
 from .spec import Mappings, make_spec, namespaces, resources
@@ -87,9 +88,11 @@ def _create(init: InitProcess, plan: Plan, paths: Paths, level: str, mappings: M
         except BaseException:
             os.close(rootfs_fd)
             raise
-        init.create(spec, rootfs_fd=rootfs_fd)
+        init.create(spec, rootfs_fd=rootfs_fd, meanwhile=lambda: clear_scratch(container.rootfs))
     except BaseException:
         init.discard()
+        with contextlib.suppress(SyscallError):  # it may not have come to that
+            clear_scratch(container.rootfs)
         raise
     return spec
 
@@ -117,7 +120,8 @@ def _mount_root(
     init: InitProcess, plan: Plan, paths: Paths, container: ContainerPaths, level: str
 ) -> int:
     container.rootfs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    layers = [str(paths.layer(chain).relative_to(paths.layers) / "diff") for chain in plan.lower]
+    prefix = f"{paths.layers}/"
+    layers = [f"{paths.layer(chain)}/diff".removeprefix(prefix) for chain in plan.lower]
     return mount_overlay(
         paths.layers,
         layers,

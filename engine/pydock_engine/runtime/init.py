@@ -7,6 +7,7 @@ Whatever goes wrong goes back over the channel as data; its stderr is the user's
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Sequence
@@ -19,6 +20,12 @@ from .execute import execute
 from .steps import step
 
 _CHANNEL_FD = 3
+_UNSHARED_AT_ONCE = {
+    "mount": syscalls.CLONE_NEWNS,
+    "network": syscalls.CLONE_NEWNET,
+    "uts": syscalls.CLONE_NEWUTS,
+    "ipc": syscalls.CLONE_NEWIPC,
+}
 _GONE = 125
 
 
@@ -28,9 +35,10 @@ def run(
     namespaces: frozenset[str],
     groups: Sequence[int],
 ) -> NoReturn:
-    """Everything init does; `namespaces` are those it was born into, `groups` the `cgroup.procs`
-    it has yet to join.
+    """Everything init does. Of `namespaces` it was born into those of users and pids; `groups` are
+    the `cgroup.procs` it has yet to join.
     """
+    gc.disable()  # a collection would only copy the pages we share with our parent
     try:
         _life(channel, stdio, namespaces, groups)
     except errors.PydockError as error:
@@ -56,6 +64,7 @@ def _life(
     groups: Sequence[int],
 ) -> None:
     _die_with_parent()
+    _unshare(namespaces)
     for fd in groups:
         with step("write", "cgroup.procs"):
             os.write(fd, b"0")
@@ -85,6 +94,14 @@ def _life(
     channel.send(sync.Ready())
     _expect(channel, sync.Start)
     execute(spec.process)
+
+
+def _unshare(namespaces: frozenset[str]) -> None:
+    flags = 0
+    for name in namespaces & _UNSHARED_AT_ONCE.keys():
+        flags |= _UNSHARED_AT_ONCE[name]
+    with step("unshare", ", ".join(sorted(namespaces))):
+        syscalls.unshare(flags)
 
 
 def _die_with_parent() -> None:

@@ -1,7 +1,8 @@
 """A merged root from unpacked layers, as one detached overlay mount.
 
-Everything is put together inside a scratch tmpfs in the caller's own mount namespace, which is
-dropped again before this returns: the overlay keeps its layers by itself.
+Everything is put together inside a scratch tmpfs in the caller's own mount namespace. It can be
+unmounted at once, since the overlay keeps its layers by itself; but unmounting waits for an RCU
+grace period, so `clear_scratch` is left to a moment when the caller would wait anyway.
 
     l/     the store's folder of layers, id-mapped once for all of them
     s/     the snapshot folder (upper and work), id-mapped
@@ -54,7 +55,8 @@ def mount_overlay(
     snapshot
         Receives `upper` and `work`, made here when missing.
     scratch
-        An existing folder to work on, in the caller's own mount namespace; empty again afterwards.
+        An existing folder to work on, in the caller's own mount namespace; covered until
+        `clear_scratch`.
     userns
         Show everything with the ids of this user namespace; None for as it lies on disk.
     userxattr
@@ -77,12 +79,19 @@ def mount_overlay(
         os.fchdir(workbench)
         try:
             return _merge(layers, lower, snapshot, userns, userxattr)
-        finally:
-            os.fchdir(here)
-            syscalls.umount2(scratch, MNT_DETACH)
+        except BaseException:
+            clear_scratch(scratch)
+            raise
     finally:
+        os.fchdir(here)
         os.close(here)
         os.close(workbench)
+
+
+def clear_scratch(scratch: Path) -> None:
+    """Unmounts what `mount_overlay` put its root together in."""
+    with step("umount2", str(scratch)):
+        syscalls.umount2(scratch, MNT_DETACH)
 
 
 def _prepare(snapshot: Path) -> None:
