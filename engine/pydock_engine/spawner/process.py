@@ -111,8 +111,11 @@ class SpawnerProcess:
         self._stopping = True
 
     def _wait_s(self, used: float) -> float:
+        """Seconds until something is due; -1 (for ever) while only a child's end can be next."""
         deadlines = [deadline for _, deadline in self._pending.values()]
-        return max(0.0, min([used + IDLE_S, *deadlines]) - time.monotonic())
+        if not self._children:
+            deadlines.append(used + IDLE_S)
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else -1
 
     def _accept(self) -> None:
         while True:
