@@ -27,7 +27,10 @@ AS_ROOT = os.geteuid() == 0
 LEVEL = "root" if AS_ROOT else "rootless-single"
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 MODERATE = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 names = st.one_of(

@@ -291,3 +291,12 @@ def test_replaced_folder_leaves_its_metadata_to_nobody(unpack: Unpack) -> None:
 
 def test_size_counts_a_replaced_file_once(unpack: Unpack) -> None:
     assert unpack([entry("f", data=b"12345"), entry("f", data=b"123")]).record.size_bytes == 3
+
+
+def test_modes_that_lock_everybody_out_are_given_last(unpack: Unpack) -> None:
+    layer = unpack([folder(".", 0o300), folder("d", 0), folder("d/e", 0), entry("d/e/f", mode=0)])
+    os.chmod(layer.diff, 0o700)
+    assert stat.S_IMODE((layer.diff / "d").stat().st_mode) == 0
+    os.chmod(layer.diff / "d", 0o700)
+    assert stat.S_IMODE((layer.diff / "d/e").stat().st_mode) == 0
+    assert (layer.diff / "d/e").stat().st_mtime == MTIME

@@ -17,6 +17,7 @@ from .whiteouts import Whiteouts, is_whiteout
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL_BITS: Final = 0o7000
+_MODE_ELSEWHERE: Final = (tarheader.SYMLINK, tarheader.DIRECTORY)
 
 
 class Writer:
@@ -192,7 +193,7 @@ class Writer:
         """
         if entry.uid or entry.gid:
             self._owners.give(target, entry.uid, entry.gid)
-        if entry.mode & _SPECIAL_BITS and entry.kind != tarheader.SYMLINK:
+        if entry.mode & _SPECIAL_BITS and entry.kind not in _MODE_ELSEWHERE:
             os.chmod(target, entry.mode)
         for key, value in entry.xattrs.items():
             if fsops.is_private(key) or not fsops.set_xattr(target, key, value):
@@ -220,7 +221,8 @@ class Writer:
 
     def finish(self) -> None:
         """Gives all folders their metadata. Nothing may be written afterwards."""
-        for path, (step, entry) in sorted(self._directories.items()):
+        # inner folders first: a folder's own mode may lock even its owner out
+        for path, (step, entry) in sorted(self._directories.items(), reverse=True):
             if not self._is_replaced(path, step):
                 self._finish_directory(path, entry)
         self.folders.forget()
@@ -243,9 +245,9 @@ class Writer:
             return  # reached through a link whose target was replaced
         if not stat.S_ISDIR(status.st_mode):
             return
-        if stat.S_IMODE(status.st_mode) != entry.mode:
-            os.chmod(name, entry.mode & ~_SPECIAL_BITS, dir_fd=dir_fd)
         self._describe_at(dir_fd, name, entry)
+        if stat.S_IMODE(status.st_mode) != entry.mode:
+            os.chmod(name, entry.mode, dir_fd=dir_fd)
 
 
 def _write_sparse(fd: int, entry: Entry, stream: TarStream) -> None:
