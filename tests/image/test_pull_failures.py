@@ -371,11 +371,15 @@ def small_disk(short_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("file_bytes", [600_000, 900_000], ids=["unpacking", "at once"])
+@pytest.mark.parametrize(
+    ("file_bytes", "fetches"),
+    [(600_000, True), (900_000, True), (3_000_000, False)],
+    ids=["unpacking", "fetching", "at once"],
+)
 def test_a_full_disk(
-    fake: TestRegistry, small_disk: Path, short_path: Path, file_bytes: int
+    fake: TestRegistry, small_disk: Path, short_path: Path, file_bytes: int, fetches: bool
 ) -> None:
-    """Either the layer does not fit unpacked, or its blob cannot fit: both end alike."""
+    """The layer does not fit unpacked, its blob does not fit, or cannot: all end alike."""
     database = Database(small_disk / "root" / "pydock.db")
     paths = Paths(small_disk / "root", short_path / "run")
     images = Images(paths, database, InProcessJobs())
@@ -385,6 +389,7 @@ def test_a_full_disk(
         with pytest.raises(errors.DiskFull) as caught:
             images.pull(large)
         assert "PYDOCK_ROOT" in caught.value.way_out
+        assert sum("/blobs/" in path for path in fake.paths()) == 1 + fetches  # config, layer
         assert images.list() == []
         assert list((paths.blobs / "sha256").iterdir()) == []
         assert list(paths.ingest.iterdir()) == list(paths.layers_ingest.iterdir()) == []

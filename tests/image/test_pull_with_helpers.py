@@ -76,8 +76,8 @@ def test_a_client_killed_while_its_layers_are_unpacked_leaves_nothing_for_long(
 def test_a_killed_job_is_a_clear_error_and_the_next_pull_works(
     engine: Engine, fake: TestRegistry
 ) -> None:
-    """5,000 files take long enough to be still at it when the first of its reports arrives."""
-    reference = fake.add(random_image(layers=1, files=5000, file_bytes=100), "team/image:1")
+    """2,000 files take long enough to be still at it when the first of its reports arrives."""
+    reference = fake.add(random_image(layers=1, files=2000, file_bytes=100), "team/image:1")
 
     def kill_the_job(event: PullProgress) -> None:
         if event.phase == "unpacking":
