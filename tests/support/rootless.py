@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.support.checkout import copy_source
 from tests.support.images import CACHE_VARIABLE, cache_folder
-from tests.support.user import IDS_EACH, OrdinaryUser, ensure_user
+from tests.support.user import IDS_EACH, OrdinaryUser, ensure_user, locked
 
 NO_TESTS = 5
 """pytest's status when the arguments select nothing."""
@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
     failed = 0
     with readable_copy() as folder:
         for user in users:
-            status = run_pass(user, folder, arguments)
+            with locked(user.name):
+                status = run_pass(user, folder, arguments)
             failed = failed or (0 if status == NO_TESTS else status)
     return failed
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IDS_EACH = 65536
-LOCK = Path("/run/lock/pydock-test-users.lock")
+LOCKS = Path("/run/lock")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class OrdinaryUser:
 
 def ensure_user(name: str, *, subordinate: bool) -> OrdinaryUser:
     """The user `name`, made when missing (root only), with a range of ids or without any."""
-    with _locked():
+    with locked("users"):
         try:
             entry = pwd.getpwnam(name)
         except KeyError:
@@ -104,9 +104,9 @@ def _all_ranges(path: str) -> Iterator[tuple[str, int, int]]:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
-    """Two test runs at once make each user once."""
-    with LOCK.open("w") as lock:
+def locked(what: str) -> Iterator[None]:
+    """Two test runs at once make each user once, and take turns at being it."""
+    with (LOCKS / f"pydock-test-{what}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
