@@ -22,8 +22,8 @@ from tests.runtime.driver import Report, Request
 
 CHAIN = "sha256:" + "a" * 64
 APPLETS = (
-    "sh cat echo env false grep head hostname id ifconfig ip kill ls mkdir mkfifo mknod mount ps"
-    " pwd readlink rm sleep sort stat sysctl test touch tr true umount umask unshare wc"
+    "sh cat echo env false find grep head hostname id ifconfig ip kill ls mkdir mkfifo mknod mount"
+    " ps pwd readlink rm sleep sort stat sysctl test touch tr true umount umask unshare wc"
 )
 PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n"
 GROUP = "root:x:0:\nwheel:x:10:root\naudio:x:29:app\napp:x:1000:\nvideo:x:44:app,root\n"

@@ -76,6 +76,7 @@ def test_mounts_are_the_containers_own_and_name_no_host_folder(box: Box) -> None
     assert not [line for line in lines if any(word in line for word in host_words)]
     allowed = {"/", "/proc", "/sys", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"}
     allowed |= {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+    allowed |= {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}
     allowed |= {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")}
     assert set(places) <= allowed | set(MASKED_PATHS) | set(READONLY_PATHS)
 

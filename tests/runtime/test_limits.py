@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydock_engine.oci.runtime import LinuxCPU, LinuxMemory, LinuxPids, Resources
-from pydock_engine.runtime.cgroups import limits
+from pydock_engine.runtime.cgroups import limits, view
 from pydock_engine.runtime.cgroups.group import Cgroup, find_group
 from pydock_engine.runtime.cgroups.hierarchies import (
     Hierarchies,
@@ -134,6 +134,17 @@ def test_limit_without_controller_is_refused_or_listed(tmp_path: Path) -> None:
     assert group.create(both, best_effort=True) == ("--memory", "--pids-limit")
 
 
+# -- what a container sees of it -------------------------------------------------------------------
+
+
+def test_only_own_groups_are_shown() -> None:
+    text = "4:memory:/pydock/abc\n3:cpu,cpuacct:/pydock/abc\n2:pids:/docker/x\n0::/pydock/abc\n"
+    assert view.own_hierarchies(text, "/pydock/abc") == ("memory", "cpu,cpuacct", "")
+    assert view.own_hierarchies(text, "") == ()
+    assert not view.only_v2(text)
+    assert view.only_v2("0::/user.slice/x.scope\n")
+
+
 # -- for real ------------------------------------------------------------------------------------
 
 needs_controllers = pytest.mark.skipif(
@@ -186,6 +197,30 @@ def test_limits_are_in_the_containers_groups(box: Box) -> None:
                 contents[file.name] = file.read_text().strip()
     group.remove()
     assert set(contents.values()) == {str(64 << 20), "50000", "9"}
+
+
+@pytest.mark.root
+@needs_controllers
+def test_container_reads_its_own_limits_and_cannot_change_them(box: Box) -> None:
+    script = """
+        cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null
+        for f in $(ls -d /sys/fs/cgroup/*/cgroup.procs /sys/fs/cgroup/cgroup.procs 2>/dev/null)
+        do (echo 1 > $f) 2>&1; done
+        (mkdir /sys/fs/cgroup/x) 2>&1; true
+    """
+    lines = box.sh(script, memory_bytes=32 << 20).splitlines()
+    assert lines[0] == str(32 << 20)
+    assert len(lines) > 1
+    assert all("Read-only file system" in line for line in lines[1:])
+
+
+@pytest.mark.root
+@pytest.mark.userns
+def test_no_group_but_the_containers_own_is_in_sight(box: Box) -> None:
+    others = box.sh(
+        "find /sys/fs/cgroup -mindepth 2 -type d | grep -v -x /sys/fs/cgroup/unified; true"
+    )
+    assert others == ""
 
 
 @pytest.mark.root

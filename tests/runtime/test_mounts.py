@@ -69,6 +69,11 @@ def test_folder_on_a_file_is_refused(box: Box, shared: Path) -> None:
     assert "/etc/passwd" in report.message
 
 
+def test_root_itself_is_not_mounted_over(box: Box, shared: Path) -> None:
+    report = box.run("true", volumes=volume(shared, "/x/.."))
+    assert (report.error, "root itself" in report.message) == ("UsageError", True)
+
+
 def test_relative_target_is_refused(box: Box, shared: Path) -> None:
     report = box.run("true", volumes=volume(shared, "data"))
     assert (report.error, "must be absolute" in report.message) == ("UsageError", True)

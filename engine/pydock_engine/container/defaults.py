@@ -44,6 +44,9 @@ HOST_SYS = Mount(
     destination="/sys", type="bind", source="/sys", options=("rbind", *_QUIET, "ro", "rprivate")
 )
 """With the host's network, whose sysfs only its owner may mount."""
+CGROUP = Mount(
+    destination="/sys/fs/cgroup", type="cgroup", source="cgroup", options=(*_QUIET, "ro")
+)
 MQUEUE = Mount(destination="/dev/mqueue", type="mqueue", source="mqueue", options=_QUIET)
 SHM = Mount(
     destination="/dev/shm",  # noqa: S108 - the container's own

@@ -150,6 +150,7 @@ def _mounts(
     yield defaults.DEV
     yield defaults.devpts(with_tty_group=holds(mappings[1], 5))
     yield defaults.HOST_SYS if options.network == "host" else defaults.SYS
+    yield defaults.CGROUP
     yield defaults.MQUEUE
     yield defaults.SHM
     for name in ("resolv.conf", "hostname", "hosts"):
@@ -186,4 +187,7 @@ def _tmpfs(text: str) -> Mount:
 def _absolute(path: str, flag: str) -> str:
     if not path.startswith("/"):
         raise UsageError(f"{flag} {path}: a place in the container must be absolute")
-    return posixpath.normpath("/" + path.lstrip("/"))
+    normal = posixpath.normpath("/" + path.lstrip("/"))
+    if normal == "/" and flag != "--workdir":
+        raise UsageError(f"{flag} {path}: the root itself cannot be mounted over")
+    return normal

@@ -206,6 +206,8 @@ def clone_init(
     The caller must be single-threaded. It reaps the process, also after an error of `create`.
     """
     wanted = frozenset(namespaces)
+    if "mount" not in wanted:
+        raise errors.Unsupported("a container without a mount namespace of its own")
     flags = 0
     for name in wanted & _CLONE_FLAGS.keys():
         flags |= _CLONE_FLAGS[name]
@@ -235,6 +237,9 @@ def _refuse_unknown(spec: Spec) -> None:
     """Nothing asked for is silently not done."""
     if spec.process.terminal:
         raise errors.Unsupported("a terminal for the container's process is not supported yet")
+    names = {namespace.type for namespace in spec.linux.namespaces}
+    if "cgroup" not in names and any(mount.type == "cgroup" for mount in spec.mounts):
+        raise errors.Unsupported("a mount of cgroups without a cgroup namespace")
     for namespace in spec.linux.namespaces:
         if namespace.path:
             raise errors.Unsupported(f"joining the {namespace.type} namespace at {namespace.path}")

@@ -84,12 +84,10 @@ def _life(
     if spec.hostname and "uts" in namespaces:
         with step("sethostname"):
             syscalls.sethostname(spec.hostname)
-    if "cgroup" in namespaces:
-        # Only now: the parent has moved us into our groups, which become the namespace's root.
-        with step("unshare", "cgroup"):
-            syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    own_groups = _unshare_groups() if "cgroup" in namespaces else ""
     process.apply_limits(spec.process)
-    root.build(spec, fds[0], dict(zip(setup.binds, fds[1:], strict=True)))
+    binds = dict(zip(setup.binds, fds[1:], strict=True))
+    root.build(spec, root.Parts(fds[0], binds, own_groups))
     _enter(spec.process)
     channel.send(sync.Ready())
     _expect(channel, sync.Start)
@@ -102,6 +100,16 @@ def _unshare(namespaces: frozenset[str]) -> None:
         flags |= _UNSHARED_AT_ONCE[name]
     with step("unshare", ", ".join(sorted(namespaces))):
         syscalls.unshare(flags)
+
+
+def _unshare_groups() -> str:
+    """Our groups become the roots of a new namespace; returns what they were called before."""
+    with step("unshare", "cgroup"):
+        fd = os.open("/proc/self/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+        text = os.read(fd, 65536).decode()
+        os.close(fd)
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    return text
 
 
 def _die_with_parent() -> None:

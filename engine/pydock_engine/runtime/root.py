@@ -11,10 +11,12 @@ come with an image, and root without a user namespace can make one (CAP_MKNOD is
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from .. import errors
 from ..oci.runtime import Mount, Spec
 from . import devices, masking, syscalls
+from .cgroups import view
 from .filesystems import new_filesystem, parse_options
 from .steps import step
 from .syscalls import AT_FDCWD, MNT_DETACH, MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_REC
@@ -23,26 +25,36 @@ from .targets import open_inside, open_target
 _KERNEL_FOLDERS = ("/proc", "/sys")
 
 
-def build(spec: Spec, root_fd: int, binds: dict[int, int]) -> None:
-    """From the detached mount `root_fd` to a process whose `/` it is.
+@dataclass
+class Parts:
+    """What `build` works with; it closes the descriptors."""
 
-    `binds` holds a detached mount for each index of `spec.mounts` that is a bind. Closes all.
-    """
+    root_fd: int
+    """The root as a detached mount."""
+    binds: dict[int, int]
+    """A detached mount for each index of `spec.mounts` that is a bind."""
+    own_groups: str
+    """/proc/self/cgroup as it read before the namespace of groups was made; empty without one."""
+    proc_device: int | None = None
+    """Where nothing may be mounted, once /proc is there."""
+
+
+def build(spec: Spec, parts: Parts) -> None:
+    """From a root that is mounted nowhere to a process whose `/` it is."""
+    root_fd = parts.root_fd
     with step("mount", "private"):
         syscalls.mount(None, "/", None, MS_PRIVATE | MS_REC)
     with step("move_mount", "rootfs"):
         # On top of the host's root: a place that exists and that any user may reach.
         syscalls.move_mount(root_fd, AT_FDCWD, "/")
-    proc_device: int | None = None
     for index, mount in enumerate(spec.mounts):
-        attached = _attach(root_fd, mount, binds.get(index), proc_device)
-        if mount.type == "proc":
-            proc_device = os.fstat(attached).st_dev
-        if mount.destination == "/dev" and mount.type == "tmpfs":
-            with step("mount", "/dev"):
-                devices.populate(attached)
-                syscalls.mount_setattr(attached, attr_set=MOUNT_ATTR_NODEV)
-        os.close(attached)
+        with step("mount", mount.destination):
+            if mount.type == "cgroup":
+                _attach_groups(parts, mount, spec.linux.cgroups_path)
+            elif index in parts.binds:
+                os.close(_attach(parts, mount, parts.binds[index]))
+            else:
+                _attach_new(parts, mount)
     _apply_sysctl(root_fd, spec.linux.sysctl)
     os.close(open_target(root_fd, spec.process.cwd, directory=True))
     with step("mount", "masked paths"):
@@ -54,25 +66,38 @@ def build(spec: Spec, root_fd: int, binds: dict[int, int]) -> None:
     _pivot(root_fd)
 
 
-def _attach(root_fd: int, mount: Mount, bind_fd: int | None, proc_device: int | None) -> int:
-    """Mounts `mount` at its destination; returns the mount, attached."""
+def _attach_new(parts: Parts, mount: Mount) -> None:
     options = parse_options(mount.options)
-    if bind_fd is not None:
-        source = bind_fd
-    else:
-        source = new_filesystem(mount.type, options, mount.source)
+    fd = _attach(parts, mount, new_filesystem(mount.type, options, mount.source))
+    if mount.type == "proc":
+        parts.proc_device = os.fstat(fd).st_dev
+    if mount.destination == "/dev" and mount.type == "tmpfs":
+        devices.populate(fd)
+        syscalls.mount_setattr(fd, attr_set=MOUNT_ATTR_NODEV)
+    os.close(fd)
+
+
+def _attach_groups(parts: Parts, mount: Mount, path: str) -> None:
+    options = parse_options(mount.options)
+    own, v2 = view.own_hierarchies(parts.own_groups, path), view.only_v2(parts.own_groups)
+    fd = _attach(parts, mount, view.new_view(options, own, v2=v2))
+    view.attach_hierarchies(fd, options, own, v2=v2)
+    os.close(fd)
+
+
+def _attach(parts: Parts, mount: Mount, fd: int) -> int:
+    """Attaches the detached mount `fd` at the destination of `mount`; returns it."""
     target = open_target(
-        root_fd,
+        parts.root_fd,
         mount.destination,
-        directory=_is_directory(source),
+        directory=_is_directory(fd),
         follow=mount.destination not in _KERNEL_FOLDERS,
     )
-    if os.fstat(target).st_dev == proc_device:
+    if os.fstat(target).st_dev == parts.proc_device:
         raise errors.UsageError(f"cannot mount at {mount.destination}: it is inside /proc")
-    with step("mount", mount.destination):
-        syscalls.move_mount(source, target)
+    syscalls.move_mount(fd, target)
     os.close(target)
-    return source
+    return fd
 
 
 def _is_directory(fd: int) -> bool:
