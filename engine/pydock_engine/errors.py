@@ -190,7 +190,8 @@ def disk_error(error: OSError, path: os.PathLike[str] | str) -> PydockError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(
             f"no room left on the disk of {path}",
-            way_out="free some space (`%image ls`, `%image rm`) or set PYDOCK_ROOT to a larger disk",
+            way_out="free some space (`%image ls`, `%image rm`) "
+            "or set PYDOCK_ROOT to a larger disk",
             path=str(path),
         )
     return StoreError(f"cannot write {path}: {error.strerror}", path=str(path))
