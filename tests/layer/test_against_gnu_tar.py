@@ -24,6 +24,8 @@ from pydock_engine.protocol.messages import UnpackLayer
 from tests.layer.conftest import digest_of, no_report
 
 AS_ROOT = os.geteuid() == 0
+pytestmark = [pytest.mark.root, pytest.mark.userns]
+
 LEVEL = "root" if AS_ROOT else "rootless-single"
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 MODERATE = settings(

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydock_engine.errors import IntegrityError, LayerError
@@ -16,6 +17,8 @@ from pydock_engine.protocol.messages import UnpackLayer
 from tests.layer.conftest import digest_of, no_report, state_of
 from tests.layer.rawtar import END, gnu_long, header, padded, pax, record
 from tests.support.images import entry, folder, symlink, tar, whiteout
+
+pytestmark = [pytest.mark.root, pytest.mark.userns]
 
 LEVEL = "root" if os.geteuid() == 0 else "rootless-single"
 
