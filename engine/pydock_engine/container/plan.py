@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from ..errors import StoreError
+from ..errors import StoreError, disk_error
 from ..oci.image import ContainerConfig
 from ..paths import ContainerPaths
 from .records import ContainerRecord
@@ -37,10 +37,13 @@ def decode(data: bytes) -> Plan:
 
 
 def write_plan(paths: ContainerPaths, plan: Plan) -> None:
-    """Writes the plan of a container that is being made. Raises OSError."""
+    """Writes the plan of a container that is being made. Raises StoreError, DiskFull."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-    with open(os.open(paths.base / "plan.json", flags, 0o600), "wb") as file:
-        file.write(encode(plan))
+    try:
+        with open(os.open(paths.base / "plan.json", flags, 0o600), "wb") as file:
+            file.write(encode(plan))
+    except OSError as error:
+        raise disk_error(error, paths.base) from error
 
 
 def read_plan(paths: ContainerPaths) -> Plan:
