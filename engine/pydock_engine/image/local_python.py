@@ -11,13 +11,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from ..errors import ImageNotFound, UsageError, disk_error
+from ..errors import Conflict, ImageNotFound, UsageError, disk_error
 from ..layer.pack import Packed, pack
 from ..oci.image import ContainerConfig, History, ImageConfig, RootFS
 from ..paths import Paths
@@ -92,7 +92,14 @@ def ensure_local_image(images: Images, on_progress: OnProgress | None = None) ->
     if found is not None:
         return found
     with _locked(images.paths):
-        return _find(images, fingerprint) or _make(images, python, fingerprint, on_progress)
+        found = _find(images, fingerprint)
+        if found is None:
+            outdated = _present(images)
+            found = _make(images, python, fingerprint, on_progress)
+            if outdated is not None:
+                with suppress(Conflict, ImageNotFound):  # a container still needs it
+                    images.remove(outdated.id)
+        return found
 
 
 def check_is_local(image: StoredImage) -> None:
@@ -108,11 +115,15 @@ def check_is_local(image: StoredImage) -> None:
 
 
 def _find(images: Images, fingerprint: str) -> StoredImage | None:
+    image = _present(images)
+    return image if image is not None and _fingerprint_of(image) == fingerprint else None
+
+
+def _present(images: Images) -> StoredImage | None:
     try:
-        image = images.get(DEFAULT_REFERENCE)
+        return images.get(DEFAULT_REFERENCE)
     except ImageNotFound:
         return None
-    return image if _fingerprint_of(image) == fingerprint else None
 
 
 def _fingerprint_of(image: StoredImage) -> str:
