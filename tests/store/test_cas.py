@@ -64,6 +64,16 @@ def test_a_wrong_blob_never_appears(blobs: BlobStore, ingest: Session, data: byt
     assert [entry.name for entry in ingest.folder.iterdir()] == ["lock"]
 
 
+def test_two_writers_of_one_blob_do_not_meet(blobs: BlobStore, ingest: Session) -> None:
+    with blobs.writer(ingest, described()) as one:
+        one.write(DATA[:100])
+        with blobs.writer(ingest, described()) as two:
+            two.write(DATA)
+        assert blobs.is_sound(described())
+        one.write(DATA[100:])
+    assert blobs.is_sound(described())
+
+
 def test_adding_twice_is_a_success_and_mends_damage(blobs: BlobStore, ingest: Session) -> None:
     one = blobs.add(ingest, DATA, "x")
     path = blobs.path(one.digest)

@@ -95,17 +95,17 @@ def test_a_forked_child_opens_its_own_connection(database: Database) -> None:
 def test_many_threads_may_create_it_at_once(tmp_path: Path) -> None:
     failures: list[BaseException] = []
 
-    def create() -> None:
+    def create(name: str) -> None:
         one = Database(tmp_path / "pydock.db")
         try:
             with one.transaction() as connection:
-                add_container(connection, str(threading.get_ident()))
+                add_container(connection, name)
         except BaseException as error:
             failures.append(error)
         finally:
             one.close()
 
-    threads = [threading.Thread(target=create) for _ in range(8)]
+    threads = [threading.Thread(target=create, args=(str(n),)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

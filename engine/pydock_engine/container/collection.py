@@ -7,7 +7,7 @@ import builtins
 import msgspec
 
 from ..image.collection import Images
-from ..image.pull import OnProgress
+from ..image.records import OnProgress
 from ..paths import Paths
 from ..spawner.client import Spawner
 from ..store.containers import ContainerStore

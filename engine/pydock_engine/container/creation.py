@@ -10,7 +10,7 @@ import msgspec
 
 from .. import errors
 from ..image.collection import Images
-from ..image.pull import OnProgress
+from ..image.records import OnProgress
 from ..image.stored import StoredImage
 from ..monitor.clock import now
 from ..monitor.lock import lock_container

@@ -23,9 +23,9 @@ from ..store.session import Session, open_session
 from . import documents
 from .chain import chain_ids
 from .jobs import JobRunner
-from .pull import OnProgress, blob_digests, manifest_row, name_row
-from .records import PullProgress
+from .records import OnProgress, PullProgress
 from .reference import Reference
+from .rows import blob_digests, manifest_row, name_row
 from .unpack import LayerPlan, LayerUnpacker, plan_layers
 from .workers import Workers
 

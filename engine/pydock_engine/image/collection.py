@@ -6,13 +6,11 @@ import builtins
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import errors
 from ..paths import Paths
-from ..registry.client import RegistryClient
 from ..registry.credentials import Credentials
-from ..registry.transport import Transport
 from ..store import gc
 from ..store.cas import BlobStore
 from ..store.database import Database
@@ -23,10 +21,12 @@ from . import stored, views
 from .addition import Addition, LayerSource
 from .jobs import JobRunner
 from .platform import parse_platform
-from .pull import OnProgress, Pull
-from .records import HistoryEntry, ImageRemoval, ImageSummary, LayerInfo
+from .records import HistoryEntry, ImageRemoval, ImageSummary, LayerInfo, OnProgress
 from .reference import Reference, familiar_repository, parse
 from .stored import StoredImage
+
+if TYPE_CHECKING:
+    from ..registry.transport import Transport
 
 NONE = "<none>"
 """What docker shows for an image whose tag moved on."""
@@ -80,6 +80,10 @@ class Images:
         IntegrityError, LayerError, DiskFull, Unsupported
             The store is as it was.
         """
+        # HTTP costs 40 ms to import: `%load_ext` does without it.
+        from ..registry.client import RegistryClient
+        from .pull import Pull
+
         parsed = parse(reference)
         wanted = parse_platform(platform) if platform else None
         name = parsed.pinned(parsed.digest) if parsed.digest else parsed

@@ -6,9 +6,6 @@ Order of events for a layer: waiting, then downloadingâ€¦, verifying, unpackingâ
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
-from concurrent.futures import Future
 
 from .. import errors
 from ..oci.image import Descriptor, ImageConfig, Manifest, Platform
@@ -17,23 +14,21 @@ from ..registry.client import RegistryClient, RemoteManifest
 from ..store import gc
 from ..store.cas import BlobStore
 from ..store.database import Database
-from ..store.images import ImageIndex, LayerRow, ManifestRow, NameRow
+from ..store.images import ImageIndex, LayerRow
 from ..store.session import Session, open_session
 from . import documents, platform
 from .chain import chain_ids
 from .jobs import JobRunner
-from .records import PullProgress
+from .records import OnProgress, PullProgress
 from .reference import Reference
 from .resolve import Resolved, resolve
-from .transfer import fetch_blob
+from .rows import blob_digests, manifest_row, name_row
+from .transfer import Downloads, event_of, fetch_blob
 from .unpack import LayerPlan, LayerUnpacker, plan_layers
 from .workers import Workers
 
 PARALLEL = 6
 """Layers under way at once: enough to hide latency, few enough for a registry's limits."""
-
-EVENT_INTERVAL_S = 0.05
-OnProgress = Callable[[PullProgress], None]
 
 
 class Pull:
@@ -137,7 +132,7 @@ class Pull:
             unpacker = LayerUnpacker(self._paths, self._jobs, session, workers.emit)
             downloads = Downloads(self._client, reference.path, self._blobs, session, workers)
             for plan in plans:
-                workers.emit(_event(plan.descriptor, "waiting", 0))
+                workers.emit(event_of(plan.descriptor, "waiting", 0))
             futures = [workers.submit(_bring, plan, downloads, unpacker, workers) for plan in plans]
             rows = []
             for plan, future in zip(plans, futures, strict=True):
@@ -161,62 +156,6 @@ class Pull:
         )
 
 
-class Downloads:
-    """Blobs of one pull: each digest is fetched once, however often the image lists it."""
-
-    def __init__(
-        self,
-        client: RegistryClient,
-        repository: str,
-        blobs: BlobStore,
-        session: Session,
-        workers: Workers[PullProgress],
-    ) -> None:
-        self._client = client
-        self._repository = repository
-        self._blobs = blobs
-        self._session = session
-        self._workers = workers
-        self._first: dict[str, Future[None]] = {}
-
-    def fetch(self, descriptor: Descriptor, *, trusted: bool) -> bool:
-        """Brings the blob; False when it was here already.
-
-        A blob that is going to be unpacked is read once more first, unless `trusted`: that mends
-        what was damaged on disk.
-        """
-        future: Future[None] = Future()
-        first = self._first.setdefault(descriptor.digest, future)
-        if first is not future:
-            first.result()
-            return False
-        try:
-            here = self._blobs.has if trusted else self._blobs.is_sound
-            if here(descriptor):
-                future.set_result(None)
-                return False
-            self._fetch(descriptor)
-            future.set_result(None)
-            return True
-        except BaseException as error:
-            future.set_exception(error)
-            raise
-
-    def _fetch(self, descriptor: Descriptor) -> None:
-        due = 0.0
-
-        def tell(current: int) -> None:
-            nonlocal due
-            now = time.monotonic()
-            if now >= due:
-                due = now + EVENT_INTERVAL_S
-                self._workers.emit(_event(descriptor, "downloading", current))
-
-        tell(0)
-        fetch_blob(self._client, self._repository, descriptor, self._blobs, self._session, tell)
-        self._workers.emit(_event(descriptor, "verifying", descriptor.size))
-
-
 def _bring(
     plan: LayerPlan,
     downloads: Downloads,
@@ -227,41 +166,7 @@ def _bring(
     fetched = downloads.fetch(plan.descriptor, trusted=unpacker.has(plan))
     unpacked = unpacker.unpack(plan)
     phase = "done" if fetched or unpacked else "exists"
-    workers.emit(_event(plan.descriptor, phase, plan.descriptor.size))
-
-
-def name_row(reference: Reference, repo_digest: str, manifest_digest: str) -> NameRow:
-    return NameRow(
-        reference=reference.full,
-        familiar=str(reference),
-        repository=reference.repository,
-        tag=reference.tag or "",
-        repo_digest=repo_digest,
-        manifest_digest=manifest_digest,
-    )
-
-
-def manifest_row(descriptor: Descriptor, manifest: Manifest, config: ImageConfig) -> ManifestRow:
-    return ManifestRow(
-        digest=descriptor.digest,
-        media_type=descriptor.media_type,
-        size=descriptor.size,
-        config_digest=manifest.config.digest,
-        config_size=manifest.config.size,
-        platform=str(config.platform),
-        created=config.created,
-    )
-
-
-def _event(descriptor: Descriptor, phase: str, current: int) -> PullProgress:
-    return PullProgress(
-        digest=descriptor.digest, phase=phase, current=current, total=descriptor.size
-    )
-
-
-def blob_digests(manifest: Manifest) -> set[str]:
-    """The config's and the layers'."""
-    return {manifest.config.digest, *(layer.digest for layer in manifest.layers)}
+    workers.emit(event_of(plan.descriptor, phase, plan.descriptor.size))
 
 
 def _free_bytes(paths: Paths) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 
@@ -83,6 +85,10 @@ class PullProgress(msgspec.Struct, frozen=True, kw_only=True):
     """waiting, collecting (the local image), downloading, verifying, unpacking, exists, done."""
     current: int
     total: int
+
+
+OnProgress = Callable[[PullProgress], None]
+"""Called in the thread that waits for the pull."""
 
 
 class ImageRemoval(msgspec.Struct, frozen=True, kw_only=True):

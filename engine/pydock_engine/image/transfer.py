@@ -1,8 +1,10 @@
-"""One blob from the registry into the store, continued where a broken connection left it."""
+"""Blobs from the registry into the store, continued where a broken connection left them."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from .. import errors
 from ..oci.image import Descriptor
@@ -10,7 +12,10 @@ from ..registry.client import RegistryClient
 from ..store.cas import BlobStore
 from ..store.digest import VerifiedWriter
 from ..store.session import Session
+from .records import PullProgress
+from .workers import Workers
 
+EVENT_INTERVAL_S = 0.05
 ATTEMPTS = 3
 
 
@@ -80,3 +85,65 @@ def _continue(
             raise
         return error
     return None
+
+
+class Downloads:
+    """Blobs of one pull: each digest is fetched once, however often the image lists it."""
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        repository: str,
+        blobs: BlobStore,
+        session: Session,
+        workers: Workers[PullProgress],
+    ) -> None:
+        self._client = client
+        self._repository = repository
+        self._blobs = blobs
+        self._session = session
+        self._workers = workers
+        self._first: dict[str, Future[None]] = {}
+
+    def fetch(self, descriptor: Descriptor, *, trusted: bool) -> bool:
+        """Brings the blob; False when it was here already.
+
+        A blob that is going to be unpacked is read once more first, unless `trusted`: that mends
+        what was damaged on disk.
+        """
+        future: Future[None] = Future()
+        first = self._first.setdefault(descriptor.digest, future)
+        if first is not future:
+            first.result()
+            return False
+        try:
+            here = self._blobs.has if trusted else self._blobs.is_sound
+            if here(descriptor):
+                future.set_result(None)
+                return False
+            self._fetch(descriptor)
+            future.set_result(None)
+            return True
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+
+    def _fetch(self, descriptor: Descriptor) -> None:
+        due = 0.0
+
+        def tell(current: int) -> None:
+            nonlocal due
+            now = time.monotonic()
+            if now >= due:
+                due = now + EVENT_INTERVAL_S
+                self._workers.emit(event_of(descriptor, "downloading", current))
+
+        tell(0)
+        fetch_blob(self._client, self._repository, descriptor, self._blobs, self._session, tell)
+        self._workers.emit(event_of(descriptor, "verifying", descriptor.size))
+
+
+def event_of(descriptor: Descriptor, phase: str, current: int) -> PullProgress:
+    return PullProgress(
+        digest=descriptor.digest, phase=phase, current=current, total=descriptor.size
+    )

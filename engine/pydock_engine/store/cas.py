@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,7 +94,8 @@ class BlobStore:
         Raises IntegrityError (nothing is put in place), DiskFull or StoreError.
         """
         final = self.path(descriptor.digest)
-        partial = session.file(final.name)
+        # A name of its own: two threads of one session may bring the same blob.
+        partial = session.file(f"{final.name}.{secrets.token_hex(4)}")
         try:
             with open(partial, "wb") as sink:
                 writer = digests.VerifiedWriter(sink, descriptor.digest, descriptor.size)
