@@ -137,6 +137,8 @@ class Welcome(Message, frozen=True, kw_only=True):
     version: str = ""
     reason: str = ""
     """Why the level is not a better one; empty for root."""
+    code: str = ""
+    """Which code it runs (spawner/identity.py)."""
 
 
 class Done(Message, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from ..paths import Paths
 from ..protocol.channel import Channel, failure
 from ..protocol.messages import Failed, Hello, JobDone, Message, Progress, Welcome
 from . import launch, rundir
+from .identity import code_identity
 
 OPEN_TIMEOUT_S = 30.0
 """How long another client's spawner may take to come up."""
@@ -36,6 +37,9 @@ class Spawner:
     def open(self) -> Channel:
         """A fresh connection for one request; starts the spawner when nobody listens.
 
+        The first time, a spawner that runs other code than ours (from before an upgrade, of a
+        checkout that is gone) is replaced; its containers are not touched.
+
         Raises
         ------
         StoreError
@@ -43,6 +47,25 @@ class Spawner:
         ProtocolError
             The spawner does not come up, or another user answers.
         """
+        self.welcome()
+        return self._open()
+
+    def welcome(self) -> Welcome:
+        """Who answers, and at which isolation level; asked once per `Spawner`."""
+        if self._welcome is None:
+            welcome = self._greet()
+            if welcome.code != code_identity():
+                self.stop()
+                welcome = self._greet()
+            self._welcome = welcome
+        return self._welcome
+
+    def _greet(self) -> Welcome:
+        with self._open() as channel:
+            channel.send(Hello())
+            return channel.expect(Welcome)
+
+    def _open(self) -> Channel:
         channel = self._connect()
         if channel is None:
             channel = self._start()
@@ -50,14 +73,6 @@ class Spawner:
             channel.close()
             raise ProtocolError(f"{self._paths.spawner_socket} is answered by another user")
         return channel
-
-    def welcome(self) -> Welcome:
-        """Who answers, and at which isolation level; asked once per `Spawner`."""
-        if self._welcome is None:
-            with self.open() as channel:
-                channel.send(Hello())
-                self._welcome = channel.expect(Welcome)
-        return self._welcome
 
     def level(self) -> str:
         """Isolation level: `root`, `rootless`, `rootless-single` or `none`."""

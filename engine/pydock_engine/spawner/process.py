@@ -25,6 +25,7 @@ from ..protocol.channel import Channel, Listener, failed
 from ..protocol.messages import PROTOCOL, Anything, Hello, StartContainer, Welcome
 from ..runtime import syscalls
 from . import jobs, launch, rundir, userns
+from .identity import code_identity
 
 IDLE_S = 600.0
 REQUEST_TIMEOUT_S = 5.0
@@ -47,6 +48,7 @@ def main(root: str, run: str) -> None:
     os.chdir("/")
     os.umask(0o022)
     level = userns.enter()
+    code_identity()
     gc.collect()
     gc.freeze()  # children share these pages for good: no collection ever writes to them
     process = SpawnerProcess(paths, level, lock)
@@ -168,6 +170,7 @@ class SpawnerProcess:
             level=self._level.name,
             version=__version__,
             reason=self._level.reason,
+            code=code_identity(),
         )
 
     def _refuse(self, channel: Channel, error: OSError) -> None:
