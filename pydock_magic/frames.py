@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from pydock_engine.cli.human import clean, parse_time
+from pydock_engine.cli.human import clean, parse_time, short_id
 
 _TIME = "datetime64[ns, UTC]"
 
@@ -59,12 +59,17 @@ COLUMNS: dict[str, dict[str, str]] = {
 """What each command's frame holds, in order: the record's fields and their dtypes."""
 
 _HASHES = ("id", "digest", "diff_id", "chain_id")
-_SHOWN_DIGITS = 12
 _WIDTH_WITHOUT_TERMINAL = 150
+
+_PANDAS, _OURS = 'class="dataframe"', 'class="dataframe pydock-frame"'
+_ONE_LINE_A_ROW = (
+    "<style>.pydock-frame td, .pydock-frame th "
+    "{white-space: nowrap !important; text-align: left !important}</style>"
+)
 
 
 class Frame(pd.DataFrame):
-    """A DataFrame whose face is readable: digests are shortened, times end at the second.
+    """A DataFrame whose face is readable: digests are shortened as docker does, times are UTC.
 
     Only the face: the values are whole. `raw` holds what it was made from, when that is more
     than the frame shows (`inspect`: docker's own JSON).
@@ -83,7 +88,8 @@ class Frame(pd.DataFrame):
             return repr(_face(self))
 
     def _repr_html_(self) -> str | None:
-        return _face(self)._repr_html_()
+        html = _face(self)._repr_html_()
+        return f"{_ONE_LINE_A_ROW}{html.replace(_PANDAS, _OURS, 1)}" if html else None
 
 
 def frame(topic: str, records: Sequence[Any]) -> Frame:
@@ -155,7 +161,7 @@ def _face(data: pd.DataFrame) -> pd.DataFrame:
     for place, name in enumerate(shown.columns):
         column = shown.iloc[:, place]
         if str(column.dtype) == _TIME:
-            shown.isetitem(place, column.dt.floor("s"))
+            shown.isetitem(place, column.dt.strftime("%Y-%m-%d %H:%M:%S"))
         elif name in _HASHES:
             shown.isetitem(place, column.map(_short, na_action="ignore"))
         elif column.dtype == object or str(column.dtype) == "string":
@@ -163,9 +169,8 @@ def _face(data: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def _short(digest: Any) -> Any:
-    algorithm, colon, digits = str(digest).rpartition(":")
-    return clean(algorithm + colon + digits[:_SHOWN_DIGITS])
+def _short(digest: Any) -> str:
+    return clean(short_id(str(digest)))
 
 
 def _readable(value: Any) -> Any:

@@ -6,14 +6,14 @@ import contextvars
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from html import escape
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pydock_engine.cli import human
-from pydock_engine.cli.progress import label, lines_on
+from pydock_engine.cli.progress import amount, label, lines_on, row, share
 
 from .display import COLOURS
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 UPDATE_INTERVAL_S = 0.1
 """At most ten updates a second."""
 
-_ENDED = frozenset({"exists", "done"})
 _BAR_WIDTH = 24
 
 
@@ -53,6 +52,7 @@ class Bars:
         self._started = clock()
         self._updated = 0.0
         self._over = ""
+        self._well = False
 
     def __enter__(self) -> Callable[[PullProgress], None]:
         return self.report
@@ -65,13 +65,14 @@ class Bars:
     ) -> None:
         with self._lock:
             took_s = self._clock() - self._started
+            self._well = kind is None
             self._over = f"stopped after {took_s:.1f} s" if kind else f"{took_s:.1f} s"
             if self._handle is not None:
                 self._context.run(self._handle.update, self)
 
     def report(self, step: PullProgress) -> None:
         with self._lock:
-            self._steps[step.digest] = step
+            self._steps[row(step)] = step
             now = self._clock()
             if now - self._updated < UPDATE_INTERVAL_S:
                 return
@@ -86,13 +87,18 @@ class Bars:
         else:
             self._handle.update(self)
 
+    def _rows(self) -> Iterator[tuple[PullProgress, float]]:
+        """Each step, and how full its bar is: all are full once all went well."""
+        for step in self._steps.values():
+            yield step, 1.0 if self._well else share(step)
+
     def __repr__(self) -> str:
         head = f"{self._title}  {self._over}".rstrip()
-        return "\n".join([head, *(_text_bar(step) for step in self._steps.values())])
+        return "\n".join([head, *(_text_bar(*one) for one in self._rows())])
 
     def _repr_html_(self) -> str:
         over = f" <span style='opacity:.65'>{escape(self._over)}</span>" if self._over else ""
-        rows = "".join(_html_bar(step) for step in self._steps.values())
+        rows = "".join(_html_bar(*one) for one in self._rows())
         return (
             "<div style='font-family:var(--jp-ui-font-family,sans-serif);font-size:13px'>"
             f"<div>{escape(human.clean(self._title))}{over}</div><table style='margin:2px 0'>{rows}"
@@ -100,35 +106,23 @@ class Bars:
         )
 
 
-def _share(step: PullProgress) -> float:
-    if step.phase in _ENDED:
-        return 1.0
-    return min(1.0, step.current / step.total) if step.total else 0.0
-
-
-def _amount(step: PullProgress) -> str:
-    if step.phase in _ENDED or not step.total:
-        return human.size(step.total) if step.total else ""
-    return f"{human.size(step.current)} of {human.size(step.total)}"
-
-
-def _text_bar(step: PullProgress) -> str:
-    full = round(_share(step) * _BAR_WIDTH)
+def _text_bar(step: PullProgress, fill: float) -> str:
+    full = round(fill * _BAR_WIDTH)
     bar = "█" * full + "░" * (_BAR_WIDTH - full)
-    return human.clean(f"{label(step.digest):14}{bar} {step.phase} {_amount(step)}").rstrip()
+    return human.clean(f"{label(step.digest):14}{bar} {step.phase} {amount(step)}").rstrip()
 
 
-def _html_bar(step: PullProgress) -> str:
-    colour = COLOURS["good" if step.phase in _ENDED else "plain"]
+def _html_bar(step: PullProgress, fill: float) -> str:
+    colour = COLOURS["good" if fill == 1.0 else "plain"]
     bar = (
         "<div style='width:180px;height:8px;border-radius:4px;background:rgba(128,128,128,.25)'>"
-        f"<div style='width:{_share(step):.0%};height:8px;border-radius:4px;background:{colour}'>"
+        f"<div style='width:{fill:.0%};height:8px;border-radius:4px;background:{colour}'>"
         "</div></div>"
     )
-    name, phase, amount = (
-        escape(human.clean(text)) for text in (label(step.digest), step.phase, _amount(step))
+    name, phase, size = (
+        escape(human.clean(text)) for text in (label(step.digest), step.phase, amount(step))
     )
     return (
         f"<tr style='background:none'><td><code>{name}</code></td><td>{bar}</td>"
-        f"<td style='text-align:left'>{phase}</td><td>{amount}</td></tr>"
+        f"<td style='text-align:left'>{phase}</td><td>{size}</td></tr>"
     )

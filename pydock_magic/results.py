@@ -43,7 +43,10 @@ class Result(Card):
         return [duration(record.duration_s), record.image, record.name, f"level {record.isolation}"]
 
     def warnings(self) -> list[str]:
-        return [f"not applied: {what}" for what in self.record.not_applied]
+        lines = [f"not applied: {what}" for what in self.record.not_applied]
+        if self.record.truncated:
+            lines.append("stdout and stderr hold only the beginning of what the program wrote")
+        return lines
 
 
 class Container(Card):
@@ -58,7 +61,8 @@ class Container(Card):
 
     def facts(self) -> list[str]:
         record = self.record
-        return [record.status, record.image, record.short_id]
+        status = record.status if record.paths.base.exists() else "removed"
+        return [status, record.image, record.short_id]
 
 
 class Pulled(Card):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -260,6 +261,10 @@ class StandInContainer:
 
     def output(self, *, follow: bool = False, tail: int | None = None) -> Iterator[Any]:
         return iter(self._containers.logged[self.id])
+
+    @property
+    def paths(self) -> Any:
+        return SimpleNamespace(base=Path("/"))
 
     def start(self) -> None:
         pass

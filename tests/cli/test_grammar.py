@@ -11,7 +11,7 @@ import pytest
 from pydock_engine.cli.grammar import Front, pydock, run_line
 from pydock_engine.cli.grammar.command import Command
 from pydock_engine.container.options import BindMount, RunOptions
-from pydock_engine.errors import PydockError, Unsupported, UsageError
+from pydock_engine.errors import ImageNotFound, PydockError, Unsupported, UsageError
 
 from .standin import StandInEngine
 
@@ -112,6 +112,9 @@ def test_double_dash_ends_the_flags() -> None:
             "pydock run",
         ),
         ("run --security-opt seccomp=x b", "--security-opt: 'seccomp=x' is not", "use no-new-"),
+        ("run -h 'a b' b", "--hostname: 'a b' is not a host name", "use letters"),
+        ("run -h -a b", "--hostname: '-a' is not a host name", "use letters"),
+        ("run local/python:2.7", "local/python:2.7 is not here", "leave the image out"),
         ("run --stop-signal FOO b", "--stop-signal: invalid signal: FOO", "for example"),
         ("run --env", "pydock run: option '--env' requires an argument", "pydock run --help"),
         ("kill -s FOO x", "--signal: invalid signal: FOO", "for example"),
@@ -126,7 +129,7 @@ def test_double_dash_ends_the_flags() -> None:
 )
 def test_mistakes_name_the_flag_and_the_way_out(line: str, message: str, way_out: str) -> None:
     error = refused(line)
-    assert isinstance(error, UsageError)
+    assert isinstance(error, UsageError | ImageNotFound)
     assert message in error.message
     assert way_out in error.way_out
 

@@ -47,7 +47,9 @@ def test_errors_are_two_lines_on_stderr(
     run_shell(["history", "nosuch"])
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err == "pydock: no such image: nosuch:latest\n  %image pull nosuch:latest\n"
+    assert shown.err == (
+        "pydock: no such image: nosuch:latest\n  pydock image pull nosuch:latest\n"
+    )
 
 
 def test_tables_are_plain_in_a_pipe(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import PydockError
 from .grammar import Front, Reply, pydock, run_line
+from .human import clean
 
 if TYPE_CHECKING:
     from ..container.records import RunResult
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 BROKEN_PIPE_STATUS = 141
 """What a shell reports for a program that SIGPIPE ended."""
 INTERRUPTED_STATUS = 130
+
+_MAGIC = re.compile(r"%%?(image|container|system)\b")
 
 
 def run_shell(arguments: Sequence[str]) -> int:
@@ -44,8 +48,8 @@ def run_shell(arguments: Sequence[str]) -> int:
 
 
 def print_error(error: PydockError) -> None:
-    """The two lines of an error, on stderr."""
-    first, *rest = error.lines()
+    """The two lines of an error, on stderr; advice given for a cell is said as a shell says it."""
+    first, *rest = (_MAGIC.sub(r"pydock \1", clean(line)) for line in error.lines())
     sys.stderr.write(f"pydock: {first}\n")
     for line in rest:
         sys.stderr.write(f"  {line}\n")

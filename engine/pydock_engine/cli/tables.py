@@ -104,7 +104,7 @@ def print_table(topic: str, records: Sequence[Any], out: TextIO, *, whole: bool 
 
 def print_facts(value: Any, out: TextIO) -> None:
     """A record as `name: value` lines."""
-    for name, text in facts(value):
+    for name, text in dict(facts(value)).items():
         out.write(f"{name}: {text}\n")
 
 
@@ -112,7 +112,7 @@ def facts(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
     """Every field of a record, nested ones with their path."""
     for name, item in msgspec.to_builtins(value).items():
         if isinstance(item, dict):
-            yield from facts(item, f"{prefix}{name}.")
+            yield from facts(item, "" if name == "facts" else f"{prefix}{name}.")
         elif isinstance(item, list):
             yield f"{prefix}{name}", ", ".join(map(str, item)) or "-"
         else:

@@ -32,7 +32,12 @@ def present_image(here: Front, reference: str, flags: dict[str, Any]) -> StoredI
         try:
             return images.get(reference)
         except ImageNotFound:
-            if flags["pull"] == "never" or reference.startswith(f"{local}:"):
+            if reference.startswith(f"{local}:"):
+                raise ImageNotFound(
+                    f"{reference} is not here, and only that version of Python could make it",
+                    way_out=f"leave the image out, or use {DEFAULT_REFERENCE}",
+                ) from None
+            if flags["pull"] == "never":
                 raise
     with progress(here, f"pulling {reference}", quiet=flags["quiet"]) as report:
         images.pull(reference, platform=flags["platform"], on_progress=report)

@@ -42,7 +42,7 @@ _EXAMPLES = (
 @click.option("-w", "--workdir", metavar="DIR", help="Start in DIR.")
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="Run as USER, a name or a number.")
 @click.option("--entrypoint", metavar="PROGRAM", help="Replace the image's entrypoint.")
-@click.option("-h", "--hostname", metavar="NAME", help="The container's own host name.")
+@click.option("-h", "--hostname", type=types.HOSTNAME, help="The container's own host name.")
 @click.option(
     "--network",
     "--net",

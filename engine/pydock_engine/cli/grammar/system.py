@@ -25,9 +25,9 @@ def info(**_: Any) -> SystemInfo:
 
 @click.command(cls=Command, topic="system doctor", examples=("system doctor",))
 @format_option
-def doctor(**_: Any) -> SystemInfo:
+def doctor(**_: Any) -> dict[str, str]:
     """What this machine can isolate and limit, and what is missing for more."""
-    return front().engine.system_info()
+    return front().engine.system_info().facts
 
 
 @click.command(cls=Command, topic="system version", examples=("system version",))

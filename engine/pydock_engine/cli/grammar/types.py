@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,15 @@ def _security_option(text: str) -> bool:
     return value != "false"
 
 
+def _hostname(text: str) -> str:
+    """RFC 1123 names, at most 64 characters (the kernel's limit)."""
+    if not re.fullmatch(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", text) or len(text) > 64:
+        raise UsageError(
+            f"{text!r} is not a host name", way_out="use letters, digits and -, 64 at most"
+        )
+    return text
+
+
 def _signal_name(text: str) -> str:
     signal_number(text)
     return text
@@ -61,6 +71,7 @@ DURATION = Parsed("duration", values.parse_duration)
 CPUS = Parsed("number", values.parse_cpus)
 PIDS = Parsed("number", values.parse_pids_limit)
 SIGNAL = Parsed("signal", signal_number)
+HOSTNAME = Parsed("name", _hostname)
 SIGNAL_NAME = Parsed("signal", _signal_name)
 VOLUME = Parsed("source:target[:ro]", mounts.parse_volume)
 TMPFS = Parsed("target[:options]", mounts.parse_tmpfs)
