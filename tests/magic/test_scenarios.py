@@ -109,6 +109,15 @@ def test_image_frames(both: Cells) -> None:
     assert both.value(f"%image inspect {both.image}").raw[0]["Config"]["Cmd"]
 
 
+def test_with_env_shows_the_notebooks_own_packages(real_cells: Cells) -> None:
+    result = real_cells.value(
+        "%%container --rm --with-env\n"
+        "import numpy, pandas\n"
+        "print(pandas.Series(numpy.arange(4)).sum())\n"
+    )
+    assert result.stdout == "6\n"
+
+
 def test_an_image_that_is_not_here(both: Cells) -> None:
     assert isinstance(both.error("%image history nosuch"), ImageNotFound)
     assert isinstance(both.error("%%container --pull never nosuch\ntrue\n"), ImageNotFound)

@@ -25,6 +25,18 @@ xargs xz zcat
 _LOADED_AT_RUN_TIME: Final = ("libgcc_s.so.1", "libnss_files.so.2", "libnss_dns.so.2")
 """glibc opens these by name: to cancel a thread, and (before 2.34) to look up names."""
 
+_FOR_WHEELS: Final = (
+    "libstdc++.so.6",
+    "libm.so.6",
+    "libpthread.so.0",
+    "libdl.so.2",
+    "librt.so.1",
+    "libutil.so.1",
+)
+"""What a compiled package may count on (PEP 600, manylinux) and the programs above do not need;
+glibc has kept the last four as empty shells since 2.34.
+"""
+
 _FOLDERS: Final = (
     "dev etc home mnt opt proc run srv sys usr/local/bin usr/local/lib usr/sbin var/lib"
 )
@@ -78,7 +90,7 @@ def base_layer(libraries: Libraries) -> Tree:
         tree.host(program)
     if "/bin/sh" not in tree and not os.path.islink("/bin"):
         tree.link("/bin/sh", "bash")
-    add_libraries(tree, libraries, programs, by_name=_LOADED_AT_RUN_TIME)
+    add_libraries(tree, libraries, programs, by_name=_LOADED_AT_RUN_TIME + _FOR_WHEELS)
     _add_configuration(tree)
     return tree
 
