@@ -12,6 +12,7 @@ import pytest
 from pydock_engine import errors
 from pydock_engine.image.collection import Images
 from pydock_engine.paths import Paths
+from pydock_engine.protocol.messages import RemoveTrees
 from pydock_engine.registry.transport import Transport
 from pydock_engine.store import digest
 from pydock_engine.store.database import Database
@@ -268,3 +269,25 @@ def test_a_transport_may_be_given(images: Images, fake: TestRegistry) -> None:
     images.pull(reference, transport=Transport(pause=pauses.append))
     assert len(pauses) == 2
     assert pauses[0] < pauses[1]
+
+
+def test_what_cannot_be_removed_yet_is_no_reason_to_fail(
+    images: Images, fake: TestRegistry, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job may outlive its client and write to a folder that is on its way out."""
+    images.list()
+    left = paths.layers_ingest / "0123456789abcdef.0"
+    left.mkdir()
+    real = InProcessJobs.run_job
+
+    def refuse(self: InProcessJobs, request: object, **options: object) -> object:
+        if isinstance(request, RemoveTrees):
+            raise errors.SyscallError("remove: Directory not empty")
+        return real(self, request, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(InProcessJobs, "run_job", refuse)
+    assert images.pull(fake.add(random_image(1), "team/image:1")).layers == 2
+    assert not left.exists()
+    monkeypatch.undo()
+    images.pull(fake.add(random_image(2), "team/image:2"))
+    assert list(paths.layers_ingest.iterdir()) == []

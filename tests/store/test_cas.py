@@ -151,6 +151,7 @@ def test_a_sweep_removes_what_nobody_needs_and_nothing_leased(
     assert list(blobs.digests()) == [kept.digest]
     assert [path.name for path in (store.layers / "sha256").iterdir()] == ["1" * 64]
     assert [sorted(p.name for p in folder.iterdir()) for folder in folders] == [["diff"]]
+    assert gc.leftovers(store) == folders
     gc.release(database, ingest.name)
     assert gc.sweep(database, store)[1] == len(b"kept")
     assert not blobs.has(gone)

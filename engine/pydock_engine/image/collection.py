@@ -163,6 +163,7 @@ class Images:
             raise self._in_use(reference, found.manifest)
         folders, freed = gc.sweep(self._database, self._paths)
         job_door.remove_trees(self._jobs, folders)
+        self._tidy()
         untagged = tuple(name.familiar for name in names)
         return ImageRemoval(
             untagged=untagged, deleted=(found.manifest.config_digest,), freed_bytes=freed
@@ -202,19 +203,23 @@ class Images:
         Whole blobs stay when trying again would need them: after an interrupt or a broken
         connection. The next sweep finds them.
         """
-        job_door.remove_trees(self._jobs, gc.leftovers(self._paths))
+        self._tidy()
         try:
             yield
         except BaseException as error:
             temporary = isinstance(error, errors.RegistryError) and error.facts.get("temporary")
             # What went wrong first is what the user has to know.
             with contextlib.suppress(errors.PydockError, OSError):
-                if temporary or not isinstance(error, Exception):
-                    folders = gc.leftovers(self._paths)
-                else:
+                if not temporary and isinstance(error, Exception):
                     folders, _ = gc.sweep(self._database, self._paths)
-                job_door.remove_trees(self._jobs, folders)
+                    job_door.remove_trees(self._jobs, folders)
+                self._tidy()
             raise
+
+    def _tidy(self) -> None:
+        """Removes what killed clients left behind; what still resists is there for the next."""
+        with contextlib.suppress(errors.PydockError):
+            job_door.remove_trees(self._jobs, gc.leftovers(self._paths))
 
     def _open(self) -> None:
         if not self._is_open:

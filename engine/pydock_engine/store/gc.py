@@ -38,21 +38,24 @@ def sweep(database: Database, paths: Paths) -> tuple[list[Path], int]:
 
     Returns
     -------
-    tuple of (folders for a RemoveTrees job, bytes of blobs freed)
+    tuple of (folders for a RemoveTrees job that nobody writes to, bytes of blobs freed)
     """
     blobs = BlobStore(paths)
     with database.transaction() as connection:
         _forget_dead_leases(connection, paths)
         needed = _needed(connection)
         freed = sum(blobs.delete(d) for d in _blobs(blobs) if d not in needed)
-        for chain_id in _chains(paths):
-            if chain_id not in needed:
-                session.doom(paths.layer(chain_id), paths)
-    return leftovers(paths), freed
+        unneeded = [paths.layer(chain) for chain in _chains(paths) if chain not in needed]
+        doomed = [session.doom(path, paths) for path in unneeded]
+    return [path for path in doomed if path is not None], freed
 
 
 def leftovers(paths: Paths) -> list[Path]:
-    """Removes dead ingest folders; the dead layer folders are returned for a RemoveTrees job."""
+    """Removes dead ingest folders; the dead layer folders are returned for a RemoveTrees job.
+
+    A job that has outlived its client may still write to one of them for a moment: removing it
+    may fail now and will not later.
+    """
     for name in session.dead_sessions(paths):
         shutil.rmtree(paths.ingest / name, ignore_errors=True)
     found = []
