@@ -72,6 +72,7 @@ def run_monitor(
     except Exception as error:
         told = _as_error(error)
         _record_failure(paths, own, kept, told)
+        os.close(lock)
         channel.send(failed(told))
         return
     _keep(kept, launched, outputs, channel, attach=request.attach)

@@ -32,7 +32,7 @@ class Spawner:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._welcome: Welcome | None = None
+        self._level: str | None = None
 
     def open(self) -> Channel:
         """A fresh connection for one request; starts the spawner when nobody listens.
@@ -47,18 +47,17 @@ class Spawner:
         ProtocolError
             The spawner does not come up, or another user answers.
         """
-        self.welcome()
+        self.level()
         return self._open()
 
     def welcome(self) -> Welcome:
-        """Who answers, and at which isolation level; asked once per `Spawner`."""
-        if self._welcome is None:
+        """Who answers now, and at which isolation level."""
+        welcome = self._greet()
+        if self._level is None and welcome.code != code_identity():
+            self.stop()
             welcome = self._greet()
-            if welcome.code != code_identity():
-                self.stop()
-                welcome = self._greet()
-            self._welcome = welcome
-        return self._welcome
+        self._level = welcome.level
+        return welcome
 
     def _greet(self) -> Welcome:
         with self._open() as channel:
@@ -75,8 +74,8 @@ class Spawner:
         return channel
 
     def level(self) -> str:
-        """Isolation level: `root`, `rootless`, `rootless-single` or `none`."""
-        return self.welcome().level
+        """Isolation level: `root`, `rootless`, `rootless-single` or `none`; asked once."""
+        return self._level or self.welcome().level
 
     def run_job(
         self,
@@ -130,7 +129,7 @@ class Spawner:
                 _wait_readable(pidfd, STOP_TIMEOUT_S)
             finally:
                 os.close(pidfd)
-        self._welcome = None
+        self._level = None
 
     def _connect(self) -> Channel | None:
         try:
