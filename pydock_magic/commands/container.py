@@ -51,11 +51,11 @@ def _show_run(magics: Pydock, reply: Reply) -> Result | Container:
     result = Result(reply.value)
     wanted = reply.options["raise_error"]
     if result.exit_code != 0 and (magics.raise_error if wanted is None else wanted):
-        raise _failure(result, reply.options)
+        raise failure(result, reply.options)
     return result
 
 
-def _failure(result: Result, options: dict[str, Any]) -> ContainerError:
+def failure(result: Result, options: dict[str, Any]) -> ContainerError:
     """The exception for a program that ended badly; it carries the result."""
     kind = ContainerError
     if result.timed_out:
