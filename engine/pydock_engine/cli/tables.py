@@ -120,6 +120,7 @@ def facts(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
 
 
 def print_rows(headings: list[str], rows: list[list[str]], out: TextIO) -> None:
+    rows = [[human.clean(cell) for cell in cells] for cells in rows]
     if out.isatty():
         _print_rich(headings, rows, out)
         return
