@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 
 import pytest
-
 from pydock_engine.cli.progress import progress_on
 from pydock_engine.cli.tables import print_rows, print_table
 from pydock_engine.image.records import PullProgress
