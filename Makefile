@@ -1,6 +1,6 @@
 # Each verb is one line here or one script in scripts/. `make test ARGS="-k unpack"` narrows a verb.
 PYTHON_ENV = .venv/bin
-.PHONY: help setup demo test test-rootless lab check bench fresh-clone clean
+.PHONY: help setup demo test test-rootless test-vm lab check bench fresh-clone clean
 
 help: ## these lines
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 16
@@ -16,6 +16,9 @@ test: ## all tests; as root, the rootless ones again as two ordinary users
 
 test-rootless: ## only the passes as ordinary users (as root)
 	@scripts/setup test && $(PYTHON_ENV)/python -m tests.support.rootless $(ARGS)
+
+test-vm: ## tests of limits and runtime in a machine with cgroup v2 only, under qemu (as root)
+	@scripts/test-vm $(ARGS)
 
 lab: ## JupyterLab on notebooks/
 	@scripts/setup demo lab && $(PYTHON_ENV)/jupyter lab notebooks $(ARGS)

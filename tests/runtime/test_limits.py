@@ -24,6 +24,8 @@ MEMORY = Resources(memory=LinuxMemory(limit=1000, swap=2500))
 CPU = Resources(cpu=LinuxCPU(quota=50_000, period=100_000))
 PIDS = Resources(pids=LinuxPids(limit=7))
 
+V1_FILES = {"memory.limit_in_bytes", "cpu.cfs_quota_us", "pids.max"}
+V2_FILES = {"memory.max", "cpu.max", "pids.max"}
 V1_MOUNTS = """\
 30 20 0:26 / {top}/memory rw,relatime - cgroup cgroup rw,memory
 31 20 0:27 / {top}/cpu\\040acct rw,relatime - cgroup cgroup rw,cpu,cpuacct
@@ -193,10 +195,11 @@ def test_limits_are_in_the_containers_groups(box: Box) -> None:
         root = places.controller(name)
         assert root
         for file in (root / "pydock" / identity).iterdir():
-            if file.name in ("memory.limit_in_bytes", "memory.max", "pids.max", "cpu.cfs_quota_us"):
+            if file.name in V1_FILES | V2_FILES:
                 contents[file.name] = file.read_text().strip()
     group.remove()
-    assert set(contents.values()) == {str(64 << 20), "50000", "9"}
+    quota = "50000 100000" if "cpu.max" in contents else "50000"  # v2: quota and period
+    assert set(contents.values()) == {str(64 << 20), quota, "9"}
 
 
 @pytest.mark.root

@@ -198,7 +198,8 @@ def _cgroups() -> Iterator[str]:
         if len(fields) != 2 or not fields[1].startswith("cgroup"):
             continue
         top = Path(line.split()[4])
-        for parent in (top / "pydock", *top.glob("*/pydock"), *top.glob("*/*/pydock")):
+        delegated = top.glob("user.slice/*/user@*/pydock")
+        for parent in (top / "pydock", *top.glob("*/pydock"), *top.glob("*/*/pydock"), *delegated):
             with contextlib.suppress(OSError):
                 yield from (str(group) for group in parent.iterdir() if group.is_dir())
 

@@ -13,6 +13,7 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from ... import errors
@@ -86,8 +87,9 @@ class Cgroup:
         """Everything inside, as pids of the caller's pid namespace."""
         found: set[int] = set()
         for folder in self._folders.values():
-            with contextlib.suppress(FileNotFoundError):
-                found |= {int(word) for word in (folder / "cgroup.procs").read_text().split()}
+            for group in _tree(folder):
+                with contextlib.suppress(FileNotFoundError):
+                    found |= {int(word) for word in (group / "cgroup.procs").read_text().split()}
         return found - {0}
 
     def kill(self) -> None:
@@ -121,6 +123,9 @@ class Cgroup:
                 if error.errno != errno.EBUSY or time.monotonic() > deadline:
                     raise errors.StoreError(f"cannot remove the group {folder}: {error}") from error
                 self.kill()
+                for group in _tree(folder):
+                    with contextlib.suppress(OSError):  # found again at the next turn
+                        group.rmdir()
                 time.sleep(0.001)
             else:
                 return
@@ -153,6 +158,12 @@ class Cgroup:
         except OSError as error:
             return f"{error.filename or folder}: {error.strerror}"
         return ""
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    """`folder` after all groups that were made below it."""
+    for name, _folders, _files in os.walk(folder, topdown=False):
+        yield Path(name)
 
 
 def _make(folder: Path) -> None:
