@@ -111,7 +111,7 @@ def test_double_dash_ends_the_flags() -> None:
             "--network: 'bridge' is not one of 'none', 'host'",
             "pydock run",
         ),
-        ("run --security-opt seccomp=x b", "--security-opt: 'seccomp=x' is not", "use no-new-"),
+        ("run --security-opt seccomp=x b", "--security-opt: seccomp=x: no such file", "use no-"),
         ("run -h 'a b' b", "--hostname: 'a b' is not a host name", "use letters"),
         ("run -h -a b", "--hostname: '-a' is not a host name", "use letters"),
         ("run local/python:2.7", "local/python:2.7 is not here", "leave the image out"),

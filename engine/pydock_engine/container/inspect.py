@@ -69,13 +69,20 @@ def _host_config(options: RunOptions) -> dict[str, Any]:
         "AutoRemove": options.rm,
         "Privileged": False,
         "ReadonlyRootfs": options.read_only,
-        "SecurityOpt": ["no-new-privileges"] if options.no_new_privileges else None,
+        "SecurityOpt": _security(options),
         "Tmpfs": dict(_tmpfs(entry) for entry in options.tmpfs),
         "UsernsMode": options.userns or "",
         "Memory": options.memory_bytes or 0,
         "NanoCpus": round((options.cpus or 0) * 1_000_000_000),
         "PidsLimit": options.pids_limit,
     }
+
+
+def _security(options: RunOptions) -> list[str] | None:
+    words = ["no-new-privileges"] if options.no_new_privileges else []
+    if options.seccomp is not None:
+        words.append(f"seccomp={options.seccomp}")
+    return words or None
 
 
 def _bind(source: str, target: str, read_only: bool) -> str:

@@ -18,6 +18,7 @@ from ..runtime.idmap import identity_mapping, slot_mapping
 from ..snapshot.overlay import clear_scratch, mount_overlay
 from . import netfiles
 from .plan import Plan
+from .seccomp import UNCONFINED
 from .spec import Mappings, make_spec, namespaces, resources
 from .user import resolve_user
 
@@ -68,7 +69,7 @@ def launch(plan: Plan, *, paths: Paths, level: str, stdio: Stdio) -> Launched:
     except BaseException:
         cgroup.remove()
         raise
-    return Launched(init, spec, cgroup, _isolation(level, mappings), not_applied)
+    return Launched(init, spec, cgroup, _isolation(level, mappings, options.seccomp), not_applied)
 
 
 def _create(init: InitProcess, plan: Plan, paths: Paths, level: str, mappings: Mappings) -> Spec:
@@ -112,8 +113,11 @@ def _mappings(plan: Plan, level: str) -> Mappings:
     return own, own
 
 
-def _isolation(level: str, mappings: Mappings) -> str:
-    return level if mappings[0] else f"{level}, userns host"
+def _isolation(level: str, mappings: Mappings, seccomp: str | None) -> str:
+    weaker = [] if mappings[0] else ["userns host"]
+    if seccomp == UNCONFINED:
+        weaker.append("seccomp unconfined")
+    return ", ".join([level, *weaker])
 
 
 def _mount_root(

@@ -45,6 +45,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     userns: str | None = None
     """`host` runs as root without a user namespace of the container's own."""
     no_new_privileges: bool = True
+    seccomp: str | None = None
+    """`unconfined`, or the JSON text of a profile in docker's format."""
     labels: dict[str, str] = {}
     best_effort: bool = False
     """List what this machine cannot enforce in `not_applied` instead of refusing."""

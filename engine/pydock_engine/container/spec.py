@@ -31,6 +31,7 @@ from ..runtime.idmap import holds
 from . import defaults
 from .options import BindMount, RunOptions
 from .plan import Plan
+from .seccomp import profile_for
 from .user import ResolvedUser
 
 MIN_MEMORY_BYTES = 6 * 1024 * 1024
@@ -55,7 +56,7 @@ def make_spec(
     idmapped
         Show bind mounts with the container's ids (level root with a user namespace).
 
-    Raises UsageError for a relative target, a limit out of range.
+    Raises UsageError for a relative target, a limit out of range, a profile that is none.
     """
     options = plan.record.options
     return Spec(
@@ -71,6 +72,7 @@ def make_spec(
             cgroups_path=f"/pydock/{plan.record.id}",
             masked_paths=defaults.MASKED_PATHS,
             readonly_paths=defaults.READONLY_PATHS,
+            seccomp=profile_for(options.seccomp, DEFAULT_CAPABILITIES),
         ),
         annotations=dict(options.labels),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from .image import Document
+from .seccomp import LinuxSeccomp
 
 
 class User(Document, frozen=True, kw_only=True, rename="camel"):
@@ -109,6 +110,7 @@ class Linux(Document, frozen=True, kw_only=True, rename="camel"):
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
     rootfs_propagation: str = ""
+    seccomp: LinuxSeccomp | None = None
     sysctl: dict[str, str] = {}
 
 

@@ -19,12 +19,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
+import msgspec
+
 from .. import errors
 from ..oci.runtime import IdMapping, Spec
 from . import capabilities, idmap, sync, syscalls
 from . import init as init_module
 from .cgroups.group import Cgroup
 from .filesystems import open_bind, parse_options
+from .seccomp.program import flags_of, program_for
 from .steps import step
 
 _CLONE_FLAGS = {"user": syscalls.CLONE_NEWUSER, "pid": syscalls.CLONE_NEWPID}
@@ -86,7 +89,7 @@ class InitProcess:
                 raise errors.UsageError(f"{len(indices)} bind mounts: at most {sync.MAX_FDS - 1}")
             fds += [open_bind(spec.mounts[index], self.userns) for index in indices]
             self._give_stdio(spec)
-            self._send(sync.Setup(spec, tuple(indices)), tuple(fds))
+            self._send(_setup(spec, tuple(indices)), tuple(fds))
             if meanwhile is not None:
                 meanwhile()
             self._expect_ready()
@@ -231,6 +234,20 @@ def clone_init(
         init.discard()
         raise
     return init
+
+
+def _setup(spec: Spec, binds: tuple[int, ...]) -> sync.Setup:
+    """Compiled here, where the program may be remembered; init is not sent the profile as well."""
+    profile = spec.linux.seccomp
+    if profile is None:
+        return sync.Setup(spec, binds)
+    linux = msgspec.structs.replace(spec.linux, seccomp=None)
+    return sync.Setup(
+        msgspec.structs.replace(spec, linux=linux),
+        binds,
+        program_for(profile, os.uname().machine),
+        flags_of(profile),
+    )
 
 
 def _refuse_unknown(spec: Spec) -> None:

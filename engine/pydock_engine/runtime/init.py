@@ -17,6 +17,7 @@ from .. import errors
 from ..oci.runtime import Process
 from . import loopback, process, root, sync, syscalls
 from .execute import execute
+from .seccomp.program import install
 from .steps import step
 
 _CHANNEL_FD = 3
@@ -88,9 +89,14 @@ def _life(
     process.apply_limits(spec.process)
     binds = dict(zip(setup.binds, fds[1:], strict=True))
     root.build(spec, root.Parts(fds[0], binds, own_groups))
+    if setup.filter and not spec.process.no_new_privileges:
+        # Takes CAP_SYS_ADMIN, which `_enter` may drop; the rest of init runs under it.
+        install(setup.filter, setup.filter_flags)
     _enter(spec.process)
     channel.send(sync.Ready())
     _expect(channel, sync.Start)
+    if setup.filter and spec.process.no_new_privileges:
+        install(setup.filter, setup.filter_flags)
     execute(spec.process)
 
 

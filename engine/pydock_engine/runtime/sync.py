@@ -40,6 +40,9 @@ class Setup(SyncMessage, frozen=True, tag=True):
     spec: Spec
     binds: tuple[int, ...] = ()
     """Which of `spec.mounts` the descriptors stand for, in their order."""
+    filter: bytes = b""
+    """`linux.seccomp` as a program for the kernel; empty for none."""
+    filter_flags: int = 0
 
 
 class Ready(SyncMessage, frozen=True, tag=True):

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from .. import __version__, errors
+from ..container import seccomp
 from ..monitor.process import run_monitor
 from ..paths import Paths
 from ..protocol.channel import Channel, Listener, failed
@@ -49,6 +50,7 @@ def main(root: str, run: str) -> None:
     os.umask(0o022)
     level = userns.enter()
     code_identity()
+    seccomp.warm()
     gc.collect()
     gc.freeze()  # children share these pages for good: no collection ever writes to them
     process = SpawnerProcess(paths, level, lock)

@@ -68,7 +68,8 @@ _EXAMPLES = (
     "--security-opt",
     multiple=True,
     type=types.SECURITY,
-    help="no-new-privileges=false lets setuid programs work.",
+    help="no-new-privileges=false: let setuid programs work; seccomp=unconfined or FILE: the calls"
+    " a program may make.",
 )
 @click.option(
     "--best-effort",
@@ -109,7 +110,9 @@ def run(image: str | None, command: tuple[str, ...], **flags: Any) -> Any:
 def run_options(image: str, command: tuple[str, ...], flags: dict[str, Any]) -> RunOptions:
     """The engine's value for what was typed; an empty `image` stands for the default one."""
     entrypoint = flags["entrypoint"]
-    security = flags["security_opt"]
+    security: dict[str, Any] = {}
+    for said in flags["security_opt"]:
+        security |= said
     return RunOptions(
         image=image,
         command=command,
@@ -131,8 +134,8 @@ def run_options(image: str, command: tuple[str, ...], flags: dict[str, Any]) -> 
         timeout_s=flags["timeout"],
         stop_signal=flags["stop_signal"],
         userns=flags["userns"],
-        no_new_privileges=security[-1] if security else True,
         labels=dict(flags["label"]),
         best_effort=flags["best_effort"],
         with_env=flags["with_env"],
+        **security,
     )

@@ -10,7 +10,7 @@ import click
 
 from ...container.signals import signal_number
 from ...errors import Unsupported, UsageError
-from .. import environment, mounts, values
+from .. import environment, mounts, security, values
 from .mistakes import flag_name
 
 
@@ -30,17 +30,6 @@ class Parsed(click.ParamType):  # type: ignore[type-arg, unused-ignore] # generi
             raise type(error)(
                 f"{flag_name(param)}: {error.message}", way_out=error.way_out
             ) from None
-
-
-def _security_option(text: str) -> bool:
-    """The value for `no_new_privileges`; the one security option there is so far."""
-    name, _, value = text.replace(":", "=", 1).partition("=")
-    if name != "no-new-privileges" or value not in ("", "true", "false"):
-        raise UsageError(
-            f"{text!r} is not a security option of this version",
-            way_out="use no-new-privileges=true or no-new-privileges=false",
-        )
-    return value != "false"
 
 
 def _hostname(text: str) -> str:
@@ -76,5 +65,5 @@ SIGNAL_NAME = Parsed("signal", _signal_name)
 VOLUME = Parsed("source:target[:ro]", mounts.parse_volume)
 TMPFS = Parsed("target[:options]", mounts.parse_tmpfs)
 LABEL = Parsed("key=value", environment.parse_label)
-SECURITY = Parsed("option", _security_option)
+SECURITY = Parsed("option", security.parse_security)
 TAIL = Parsed("lines", _tail)
