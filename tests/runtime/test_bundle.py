@@ -138,6 +138,18 @@ def test_bundle_with_a_user_namespace(bundle: Path) -> None:
     assert (status, out.split(), err) == (0, ["0", "0", "65536"], "")
 
 
+@pytest.mark.root
+def test_ordinary_user_keeps_ambient_capabilities(bundle: Path) -> None:
+    content = document()
+    kinds = ("bounding", "effective", "permitted", "inheritable", "ambient")
+    content["process"]["capabilities"] = {kind: ["CAP_KILL"] for kind in kinds}
+    content["process"] |= {"user": {"uid": 1000, "gid": 1000}, "args": ["cat", "/proc/self/status"]}
+    write(bundle, content)
+    status, out, err = run_ours(bundle)
+    shown = [line.split()[1] for line in out.splitlines() if line.startswith("Cap")]
+    assert (status, shown, err) == (0, ["0000000000000020"] * 5, "")
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

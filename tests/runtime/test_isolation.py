@@ -89,14 +89,15 @@ def test_dev_has_the_harmless_devices_only(box: Box) -> None:
     assert box.sh("ls /dev/pts").split() == ["ptmx"]
 
 
-def test_devices_cannot_be_made_and_used(box: Box) -> None:
+def test_devices_cannot_be_made_or_do_not_work(box: Box) -> None:
     major, minor = os.major(os.stat("/").st_dev), os.minor(os.stat("/").st_dev)
-    script = f"mknod /tmp/disk b {major} {minor} && head -c 1 /tmp/disk"
-    report = box.run("sh", "-c", script)
-    assert report.exit_code != 0
-    assert "ermi" in report.stderr  # mknod: operation not permitted, or head: permission denied
-    script = f"mknod /dev/disk b {major} {minor} && head -c 1 /dev/disk"
-    assert box.run("sh", "-c", script).exit_code != 0
+    for place in ("/tmp/disk", "/dev/disk", "/dev/shm/disk"):
+        report = box.run("sh", "-c", f"mknod {place} b {major} {minor} && head -c 1 {place}")
+        assert report.exit_code != 0
+        # A namespace without CAP_MKNOD of its own stops at the first, nodev at the second.
+        made = f"head: {place}: Permission denied" in report.stderr
+        assert made == (box.userns == "host"), report.stderr
+        assert made or "Operation not permitted" in report.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can put a device into a layer")
