@@ -64,7 +64,7 @@ def test_paths_outside_are_refused_before_anything_is_removed(tmp_path: Path, pa
     (tmp_path / "tree").mkdir()
     request = RemoveTrees(paths=(str(tmp_path / "tree"), path))
     with pytest.raises(UsageError, match="refusing"):
-        remove_trees(request, no_report, below=str(tmp_path))
+        remove_trees(request, no_report, below=[tmp_path / "other", tmp_path])
     assert (tmp_path / "tree").exists()
 
 
@@ -74,7 +74,7 @@ def test_symlink_on_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "store" / "link").symlink_to("../outside")
     request = RemoveTrees(paths=(str(tmp_path / "store" / "link" / "tree"),))
     with pytest.raises(SyscallError, match="openat2"):
-        remove_trees(request, no_report, below=str(tmp_path / "store"))
+        remove_trees(request, no_report, below=[tmp_path / "store"])
     assert (tmp_path / "outside" / "tree").exists()
 
 

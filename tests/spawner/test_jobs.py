@@ -89,7 +89,7 @@ def test_a_full_disk_is_told_as_such() -> None:
 
 
 def test_any_failure_of_a_job_is_answered(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyError("inside")
 
     monkeypatch.setattr(jobs, "remove_trees", fail)

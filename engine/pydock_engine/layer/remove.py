@@ -6,7 +6,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,45 +21,51 @@ _RESOLVE: Final = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | sysc
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def remove_trees(request: RemoveTrees, report: Report, *, below: str | None = None) -> None:
+def remove_trees(request: RemoveTrees, report: Report, *, below: Sequence[Path] = ()) -> None:
     """Removes each path of `request`, whatever modes its files have; a missing one is fine.
 
-    With `below` (the store's root) a path anywhere else is refused before anything is removed,
-    and no symlink is followed on the way from `below` to it.
+    With `below` (the store's root, say) a path anywhere else is refused before anything is
+    removed, and no symlink is followed on the way from there.
 
     Raises
     ------
     UsageError
-        A path that is not absolute, or not below `below`.
+        A path that is not absolute, or in none of `below`.
     SyscallError
         Something cannot be removed: a mount is inside, or the file system refused.
     """
-    for text in request.paths:
-        path = Path(text)
-        inside = path.is_absolute() and ".." not in path.parts and path.name
-        if not inside or (below and Path(below) not in path.parents):
-            raise UsageError(f"refusing to remove {text}: not below {below or '/'}")
-    for done, text in enumerate(request.paths):
+    tops = [_top_of(Path(text), below) for text in request.paths]
+    for done, (text, top) in enumerate(zip(request.paths, tops, strict=True)):
         report(done, len(request.paths), text)
-        remove_tree(Path(text), below=Path(below) if below else None)
+        remove_tree(Path(text), top)
 
 
-def remove_tree(path: Path, *, below: Path | None = None) -> None:
-    """Removes `path` and all in it; does nothing when it is not there."""
-    start = below or path.parent
+def _top_of(path: Path, below: Sequence[Path]) -> Path:
+    if path.is_absolute() and path.name and ".." not in path.parts:
+        for top in below or [path.parent]:
+            if top in path.parents:
+                return top
+    raise UsageError(f"refusing to remove {path}: it is not below {' or '.join(map(str, below))}")
+
+
+def remove_tree(path: Path, top: Path | None = None) -> None:
+    """Removes `path` and all in it; does nothing when it is not there.
+
+    No symlink is followed from `top` (by default the folder it is in) downwards.
+    """
+    top = top or path.parent
     try:
-        start_fd = os.open(start, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        top_fd = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
     try:
-        relative = path.parent.relative_to(start)
-        parent_fd = syscalls.openat2(start_fd, relative, _FOLDER, 0, _RESOLVE)
+        parent_fd = syscalls.openat2(top_fd, path.parent.relative_to(top), _FOLDER, 0, _RESOLVE)
     except FileNotFoundError:
         return
     except OSError as error:
         raise SyscallError.from_os_error("openat2", error, str(path.parent)) from error
     finally:
-        os.close(start_fd)
+        os.close(top_fd)
     try:
         remove_at(parent_fd, os.fsencode(path.name))
     except OSError as error:

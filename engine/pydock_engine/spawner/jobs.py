@@ -87,7 +87,7 @@ def _perform(
         case RemoveTrees():
             for path in request.paths:
                 _check_removable(paths, path)
-            remove_trees(request, report)
+            remove_trees(request, report, below=(paths.root, paths.run))
         case BuildLocalImage():
             _check_below(paths.root, request.target)
             # A rare job, whose libraries (9 MB) would weigh on every fork.
