@@ -94,7 +94,7 @@ def test_starting_twice_is_a_conflict(detached: Detached) -> None:
 
 
 def test_an_ended_one_starts_again_and_keeps_files_and_log(detached: Detached) -> None:
-    container = detached("cat /tmp/seen; echo again > /tmp/seen; echo run")
+    container = detached("cat /tmp/seen 2>/dev/null; echo again > /tmp/seen; echo run")
     container.wait()
     first = container.state
     container.start()

@@ -85,7 +85,9 @@ def test_only_loopback_and_it_is_up(box: Box) -> None:
 def test_signals_are_neither_blocked_nor_ignored(box: Box) -> None:
     # not through sh, which ignores SIGQUIT itself
     status = box.run("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status").stdout.split()
-    assert status[1::2] == ["0" * 16, "0" * 16]
+    # 32 and 33 are libc's own: its posix_spawn leaves them ignored, as make's children see
+    of_libc = 1 << 31 | 1 << 32
+    assert [int(mask, 16) & ~of_libc for mask in status[1::2]] == [0, 0]
 
 
 def test_session_is_its_own(box: Box) -> None:
