@@ -6,6 +6,7 @@ process with a mount namespace of its own, as in the real engine. Tests must not
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -25,6 +26,9 @@ from pydock_engine.paths import Paths
 from pydock_engine.runtime import syscalls
 from pydock_engine.runtime.create import Stdio
 from pydock_engine.spawner import userns
+
+
+FORGOTTEN_FD = 9
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -94,7 +98,7 @@ def in_child(request: Request, level: str) -> Any:
 def as_monitor(request: Request, level: str, report_fd: int) -> Report:
     assert request.plan
     # What somebody may forget to close on exec; no container may see it (CVE-2024-21626).
-    os.set_inheritable(os.open("/etc", os.O_RDONLY), True)
+    fcntl.fcntl(os.open("/etc", os.O_RDONLY), fcntl.F_DUPFD, FORGOTTEN_FD)
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_SLAVE | syscalls.MS_REC)
     before = Path("/proc/self/mountinfo").read_text().splitlines()
