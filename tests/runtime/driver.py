@@ -27,7 +27,6 @@ from pydock_engine.runtime import syscalls
 from pydock_engine.runtime.create import Stdio
 from pydock_engine.spawner import userns
 
-
 FORGOTTEN_FD = 9
 
 
