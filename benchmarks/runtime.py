@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from pydock_engine.container import seccomp
 from pydock_engine.container.launch import launch
 from pydock_engine.container.options import RunOptions
 from pydock_engine.container.plan import Plan
@@ -38,6 +39,7 @@ def measure() -> list[Comparison]:
     with tempfile.TemporaryDirectory(prefix="pydock-bench-") as name:
         folder = Path(name)
         bundle = make_bundle(folder / "bundle", busybox)
+        seccomp.warm()
         gc.collect()
         gc.freeze()
         contenders = [

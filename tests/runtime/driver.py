@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from pydock_engine.container import seccomp
 from pydock_engine.container.launch import Launched, launch
 from pydock_engine.container.plan import Plan
 from pydock_engine.errors import PydockError
@@ -63,6 +64,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def main() -> None:
     level = userns.enter()
+    seccomp.warm()
     gc.freeze()
     for line in sys.stdin.buffer:
         request = msgspec.json.decode(line, type=Request)
