@@ -23,10 +23,14 @@ from pydock_engine.container.records import ContainerRecord
 from pydock_engine.oci.image import ContainerConfig
 from pydock_engine.paths import Paths
 from pydock_engine.runtime import syscalls
-from pydock_engine.runtime.bundle import run_bundle
+from pydock_engine.runtime.bundle import load_spec
 from pydock_engine.runtime.create import Stdio
+from pydock_engine.runtime.lifecycle import foreground
+from pydock_engine.runtime.lifecycle.create import CreateOptions
+from pydock_engine.runtime.lifecycle.state import Container
 
 from benchmarks.harness import Comparison, Contender, call, compare
+from tests.support.packages import find_program
 
 CHAIN = "sha256:" + "b" * 64
 REPEATS = 50
@@ -44,6 +48,7 @@ def measure() -> list[Comparison]:
         gc.freeze()
         contenders = [
             Contender("pydock runtime", lambda: in_child(lambda: run(bundle))),
+            peer("pydock-oci", folder, bundle),
             peer("runc", folder, bundle),
             peer("crun", folder, bundle),
         ]
@@ -90,7 +95,8 @@ def in_child(work: Callable[[], int]) -> None:
 
 
 def run(bundle: Path) -> int:
-    return run_bundle(bundle, secrets.token_hex(8), stdio=Stdio(0, 1, 2))
+    container = Container(bundle.parent / "state", secrets.token_hex(8))
+    return foreground.run(container, load_spec(bundle), CreateOptions(bundle=bundle))
 
 
 def run_plan(paths: Paths, kind: str, more_layers: int = 0) -> int:
@@ -116,7 +122,7 @@ def run_plan(paths: Paths, kind: str, more_layers: int = 0) -> int:
 
 
 def peer(name: str, folder: Path, bundle: Path) -> Contender:
-    program = shutil.which(name)
+    program = find_program(name)
     if program is None:
         return Contender(name, lambda: None, skip="not installed")
     command = [program, f"--root={folder}/{name}-state", "run", f"--bundle={bundle}"]

@@ -17,16 +17,7 @@ from pydock_engine.runtime.bundle import load_spec
 from tests.runtime.lab import make_layer
 from tests.support.packages import program_or_skip
 
-OURS = """
-import os, sys
-from pathlib import Path
-from pydock_engine.runtime import syscalls
-from pydock_engine.runtime.bundle import run_bundle
-from pydock_engine.runtime.create import Stdio
-syscalls.unshare(syscalls.CLONE_NEWNS)
-syscalls.mount(None, "/", None, syscalls.MS_SLAVE | syscalls.MS_REC)
-sys.exit(run_bundle(Path(sys.argv[1]), sys.argv[2], stdio=Stdio(0, 1, 2)))
-"""
+OURS = "from pydock_engine.cli.oci import main; main()"
 
 PROBE = """
 id; pwd; hostname; umask; env | sort
@@ -110,7 +101,9 @@ def run(*command: str) -> tuple[int, str, str]:
 
 
 def run_ours(bundle: Path) -> tuple[int, str, str]:
-    return run(sys.executable, "-c", OURS, str(bundle), f"t{secrets.token_hex(8)}")
+    state = str(bundle.parent / "state")
+    command = (sys.executable, "-c", OURS, "--root", state, "run", "--bundle", str(bundle))
+    return run(*command, f"t{secrets.token_hex(8)}")
 
 
 @pytest.mark.root
@@ -153,7 +146,7 @@ def test_ordinary_user_keeps_ambient_capabilities(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"hooks": {"prestart": [{"path": "/bin/true"}]}}, "hooks"),
+        ({"vm": {"kernel": {"path": "/boot/vmlinuz"}}}, "vm"),
         ({"linux": {"intelRdt": {"closID": "x"}}}, "linux.intelRdt"),
         ({"mounts": [{"destination": "/x", "uidMappings": [{"size": 1}]}]}, "mounts\\[0\\].uidM"),
     ],

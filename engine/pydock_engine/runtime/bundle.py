@@ -1,4 +1,4 @@
-"""The runtime's second door: a bundle (a folder with config.json), as runc has it.
+"""A bundle: a folder with config.json. Reads the document; lifecycle/ makes containers of it.
 
 What a document asks for beyond what this runtime does is refused, never left out.
 Source: runtime-spec bundle.md.
@@ -6,18 +6,13 @@ Source: runtime-spec bundle.md.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ..errors import Unsupported, UsageError
-from ..oci.runtime import Spec
-from . import syscalls
-from .cgroups.group import find_group
-from .create import InitProcess, Stdio, clone_init
-from .filesystems import clone_tree
+from ..oci.runtime import Mount, Spec
 
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 
@@ -35,59 +30,36 @@ def load_spec(bundle: Path) -> Spec:
     if len(data) > MAX_CONFIG_BYTES:
         raise UsageError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes")
     try:
-        spec = msgspec.json.decode(data, type=Spec)
-        raw = msgspec.json.decode(data)
+        raw = without_nulls(msgspec.json.decode(data))
+        spec = msgspec.convert(raw, Spec)
     except msgspec.MsgspecError as error:
         raise UsageError(f"{path} is no runtime-spec document: {error}") from error
     if unknown := _unknown_field(raw, msgspec.json.decode(msgspec.json.encode(spec))):
         raise Unsupported(f"{path}: {unknown} is not supported")
     if not spec.process.args:
         raise UsageError(f"{path}: process.args is empty")
-    return spec
+    mounts = tuple(_from_bundle(mount, bundle) for mount in spec.mounts)
+    root = msgspec.structs.replace(spec.root, path=str(bundle.absolute() / spec.root.path))
+    return msgspec.structs.replace(spec, root=root, mounts=mounts)
 
 
-def create_bundle(bundle: Path, container_id: str, *, stdio: Stdio) -> InitProcess:
-    """A created container of `bundle`; as `clone_init` and `InitProcess.create` in one.
-
-    Raises what those do; init is then dead and reaped, and its groups are gone.
-    """
-    spec = load_spec(bundle)
-    cgroup = find_group(container_id)
-    cgroup.create(spec.linux.resources, best_effort=False)
-    try:
-        init = clone_init(
-            [namespace.type for namespace in spec.linux.namespaces],
-            uid_mappings=spec.linux.uid_mappings,
-            gid_mappings=spec.linux.gid_mappings,
-            stdio=stdio,
-            cgroup=cgroup,
-        )
-        try:
-            rootfs_fd = clone_tree(str(bundle / spec.root.path), recursive=True)
-            syscalls.mount_setattr(rootfs_fd, propagation=syscalls.MS_PRIVATE, recursive=True)
-            init.create(spec, rootfs_fd=rootfs_fd)
-        except BaseException:
-            init.discard()
-            raise
-    except BaseException:
-        cgroup.remove()
-        raise
-    return init
+def _from_bundle(mount: Mount, bundle: Path) -> Mount:
+    """A relative source of a bind starts at the bundle."""
+    if mount.type == "bind" or "bind" in mount.options or "rbind" in mount.options:
+        return msgspec.structs.replace(mount, source=str(bundle.absolute() / mount.source))
+    return mount
 
 
-def run_bundle(bundle: Path, container_id: str, *, stdio: Stdio) -> int:
-    """Runs `bundle` to its end; returns the exit status, 128+n for a death by signal n."""
-    try:
-        with create_bundle(bundle, container_id, stdio=stdio) as init:
-            try:
-                init.start()
-            finally:
-                result = os.waitid(os.P_PIDFD, init.pidfd, os.WEXITED)
-    finally:
-        find_group(container_id).remove()
-    if result is None:  # cannot be without WNOHANG
-        raise ChildProcessError("init is not our child")
-    return result.si_status + (0 if result.si_code == os.CLD_EXITED else 128)
+def without_nulls(value: Any) -> Any:
+    """Go writes null for a list that is empty."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _carries(value: Any) -> bool:
+    """Whether it says anything: docker writes out many fields that do not."""
+    return any(map(_carries, value.values())) if isinstance(value, dict) else bool(value)
 
 
 def _unknown_field(raw: Any, known: Any, where: str = "") -> str:
@@ -96,7 +68,7 @@ def _unknown_field(raw: Any, known: Any, where: str = "") -> str:
         for name, value in raw.items():
             path = f"{where}.{name}" if where else name
             if not isinstance(known, dict) or name not in known:
-                if value not in (None, "", 0, False, [], {}):
+                if _carries(value):
                     return path
             elif found := _unknown_field(value, known[name], path):
                 return found

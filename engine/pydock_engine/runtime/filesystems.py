@@ -25,6 +25,7 @@ from .syscalls import (
     MS_PRIVATE,
     MS_SHARED,
     MS_SLAVE,
+    MS_UNBINDABLE,
     OPEN_TREE_CLONE,
 )
 
@@ -45,7 +46,9 @@ _CLEAR = {
     "exec": MOUNT_ATTR_NOEXEC,
 }
 _PROPAGATION = {"private": MS_PRIVATE, "slave": MS_SLAVE, "shared": MS_SHARED}
+_PROPAGATION["unbindable"] = MS_UNBINDABLE
 _NOTHING = frozenset({"relatime", "defaults", "atime", "diratime", "async", "norelatime"})
+_NOTHING |= {"nostrictatime", "loud", "silent", "noiversion", "nomand", "symfollow"}
 _ATIME = 0x70
 """MOUNT_ATTR__ATIME: a field, to be cleared as a whole when one of its values is set."""
 
@@ -68,7 +71,10 @@ def parse_options(options: tuple[str, ...]) -> MountOptions:
     """Later words win over earlier ones, as in mount(8)."""
     attributes = cleared = propagation = 0
     data: list[tuple[str, str | None]] = []
-    for option in options:
+    for word in options:
+        option = word
+        if word.startswith("r") and word not in _SET | _CLEAR and word[1:] in _SET | _CLEAR:
+            option = word[1:]  # of what is mounted below as well; so are all of ours
         if option in _SET:
             attributes |= _SET[option]
             cleared &= ~_SET[option]
@@ -92,6 +98,8 @@ def parse_options(options: tuple[str, ...]) -> MountOptions:
 
 
 _BIND_WORDS = frozenset({"bind", "rbind", "idmap", "ridmap"})
+WORDS = frozenset({*_SET, *_CLEAR, *_PROPAGATION, *_NOTHING, *_BIND_WORDS})
+"""What `parse_options` takes for itself; each of the first three also with an `r` in front."""
 
 
 def new_filesystem(kind: str, options: MountOptions, source: str = "") -> int:
@@ -146,7 +154,11 @@ def clone_tree(source: str, *, recursive: bool) -> int:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ELOOP):
             reason = os.strerror(error.errno).lower()
-            raise errors.UsageError(f"cannot bind {source}: {reason}", path=source) from error
+            raise errors.UsageError(
+                f"cannot bind {source}: {reason}",
+                way_out="make it first, or check the path before the colon",
+                path=source,
+            ) from error
         raise errors.SyscallError.from_os_error("open_tree", error, source) from error
 
 

@@ -16,11 +16,12 @@ _RLIMITS = {name: getattr(resource, name) for name in dir(resource) if name.star
 _SIGNALS = tuple(sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
 
 
-def new_session() -> None:
+def new_session(*, keyring: bool = True) -> None:
     """A session and a keyring of its own, and signals as a program expects to find them."""
     os.setsid()
-    with step("keyctl"):
-        _join_keyring()
+    if keyring:
+        with step("keyctl"):
+            _join_keyring()
     # execve resets handlers but keeps what is ignored: by Python (SIGPIPE), by a shell that
     # started us in the background (SIGINT, SIGQUIT).
     for number in _SIGNALS:
@@ -58,9 +59,13 @@ def _set_rlimit(limit: Rlimit) -> None:
         raise errors.UsageError(f"unknown resource limit {limit.type}")
     with step("setrlimit", limit.type):
         try:
-            resource.setrlimit(kind, (limit.soft, limit.hard))
+            resource.setrlimit(kind, (_limit(limit.soft), _limit(limit.hard)))
         except ValueError as error:  # Python's word for EPERM here
             raise OSError(errno.EPERM, str(error)) from error
+
+
+def _limit(value: int) -> int:
+    return resource.RLIM_INFINITY if value >= 2**63 else value  # the kernel's ~0, unsigned
 
 
 def become(process: Process) -> None:

@@ -45,6 +45,19 @@ class Setup(SyncMessage, frozen=True, tag=True):
     filter_flags: int = 0
 
 
+class Reached(SyncMessage, frozen=True, tag=True):
+    """Init of a bundle has come to `stage` and waits; see lifecycle/init.py."""
+
+    stage: str
+
+
+class Proceed(SyncMessage, frozen=True, tag=True):
+    """The answer to Reached; descriptors may travel along."""
+
+    pid: int = 0
+    """What init is called outside."""
+
+
 class Ready(SyncMessage, frozen=True, tag=True):
     """The container stands; init waits for Start."""
 
@@ -63,7 +76,7 @@ class Failure(SyncMessage, frozen=True, tag=True):
 
 
 Expected = TypeVar("Expected", bound=SyncMessage)
-Anything = Mapped | Setup | Ready | Start | Failure
+Anything = Mapped | Setup | Reached | Proceed | Ready | Start | Failure
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Anything)
 

@@ -52,6 +52,7 @@ MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 1 << 18
 MS_SLAVE: Final = 1 << 19
 MS_SHARED: Final = 1 << 20
+MS_UNBINDABLE: Final = 1 << 17
 MNT_DETACH: Final = 0x2
 UMOUNT_NOFOLLOW: Final = 0x8
 
@@ -128,6 +129,7 @@ _prctl = _function("prctl", c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _setfsuid = _function("setfsuid", ctypes.c_uint)
 _setfsgid = _function("setfsgid", ctypes.c_uint)
 _sethostname = _function("sethostname", c_char_p, ctypes.c_size_t)
+_setdomainname = _function("setdomainname", c_char_p, ctypes.c_size_t)
 
 Path = str | bytes | os.PathLike[str]
 
@@ -333,6 +335,11 @@ def set_name(name: str) -> None:
     """Names this thread in /proc and ps: 15 bytes at most."""
     buffer = ctypes.create_string_buffer(name.encode()[:15])
     _check(_prctl(PR_SET_NAME, ctypes.addressof(buffer), 0, 0, 0))
+
+
+def setdomainname(name: str) -> None:
+    encoded = os.fsencode(name)
+    _check(_setdomainname(encoded, len(encoded)), name)
 
 
 def sethostname(name: str) -> None:
