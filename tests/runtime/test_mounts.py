@@ -57,6 +57,12 @@ def test_inner_mounts_lie_on_outer_ones_whatever_their_order(box: Box, shared: P
     assert box.sh("ls -A /a /a/b", volumes=both).split() == ["/a:", "b", "/a/b:", "file", "sub"]
 
 
+def test_folder_that_holds_the_engines_own_can_be_bound(box: Box) -> None:
+    """The overlay's workshop must not come along: its mounts cannot be shown with other ids."""
+    shown = box.sh("ls /host", volumes=volume(box.paths.run.parent, "/host")).split()
+    assert box.paths.run.name in shown
+
+
 def test_missing_source_is_named(box: Box, shared: Path) -> None:
     report = box.run("true", volumes=volume(shared / "nope", "/x"))
     assert report.error == "UsageError"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -89,13 +90,25 @@ def _create(init: InitProcess, plan: Plan, paths: Paths, level: str, mappings: M
         except BaseException:
             os.close(rootfs_fd)
             raise
-        init.create(spec, rootfs_fd=rootfs_fd, meanwhile=lambda: clear_scratch(container.rootfs))
+        meanwhile = None
+        if _covers_scratch(plan, container):
+            clear_scratch(container.rootfs)  # or the bind would take its mounts along
+        else:
+            meanwhile = partial(clear_scratch, container.rootfs)
+        init.create(spec, rootfs_fd=rootfs_fd, meanwhile=meanwhile)
     except BaseException:
         init.discard()
         with contextlib.suppress(SyscallError):  # it may not have come to that
             clear_scratch(container.rootfs)
         raise
     return spec
+
+
+def _covers_scratch(plan: Plan, container: ContainerPaths) -> bool:
+    """Whether a bind's source (`/run`, `/`) holds the folder the overlay was put together in."""
+    sources = [os.path.realpath(volume.source) for volume in plan.record.options.volumes]
+    scratch = Path(os.path.realpath(container.rootfs))
+    return any(scratch.is_relative_to(source) for source in sources)
 
 
 def _mappings(plan: Plan, level: str) -> Mappings:

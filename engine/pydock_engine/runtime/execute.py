@@ -10,6 +10,7 @@ from typing import NoReturn
 from .. import errors
 from ..oci.runtime import Process
 
+_MISSING = "check the spelling; a line with pipes or variables is run by `sh -c '…'`"
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # e_machine of ELF headers (elf.h), by the names images use for platforms.
 _MACHINES = {3: "386", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "arm", 62: "amd64"}
@@ -33,9 +34,8 @@ def execute(process: Process) -> NoReturn:
             raise _refused(command, path, error) from error
     if denied is not None:
         raise _refused(command, command, denied) from denied
-    if "/" in command:
-        raise errors.CommandNotFound(f"{command}: no such file in the image", command=command)
-    raise errors.CommandNotFound(f"{command}: not found on PATH in the image", command=command)
+    where = "no such file in the image" if "/" in command else "not found on PATH in the image"
+    raise errors.CommandNotFound(f"{command}: {where}", way_out=_MISSING, command=command)
 
 
 def _environment(entries: tuple[str, ...]) -> dict[bytes, bytes]:
