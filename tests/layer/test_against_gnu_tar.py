@@ -217,7 +217,7 @@ def test_packed_layers_are_read_by_gnu_tar_and_by_us(place: Path, compress: bool
     (place / "on-disk").write_bytes(os.urandom(100_000))
     items = [
         Item(b"folder", DIRECTORY, 0o750, mtime_s=5),
-        Item(b"folder/" + b"n" * 200, content=b"long", mtime_s=1 << 34),
+        Item(b"folder/" + b"n" * 200, content=b"long", mtime_s=(1 << 33) + 5),
         Item(b"caf\xe9", content=b"not utf-8"),
         Item(b"copy", source=os.fsencode(place / "on-disk"), mode=0o755, mtime_s=7),
         Item(b"link", SYMLINK, 0o777, link=b"t" * 150),
@@ -242,7 +242,11 @@ def test_packed_layers_are_read_by_gnu_tar_and_by_us(place: Path, compress: bool
     assert os.getxattr(place / "layer/diff/noted", "user.note") == b"\xff\x00\n"
     (place / "gnu").mkdir()
     subprocess.run(["tar", "-xpf", place / "packed", "-C", place / "gnu"], check=True)
-    assert listing(place / "layer/diff", set()) == listing(place / "gnu", set())
+    made = listing(place / "layer/diff", set())
+    assert made == listing(place / "gnu", set())
+    assert set(made) == {item.name for item in items}
+    assert os.readlink(place / "layer/diff/link") == "t" * 150
+    assert (place / "layer/diff/folder" / ("n" * 200)).stat().st_mtime == (1 << 33) + 5
 
 
 def test_unreadable_source_is_left_out_and_counted(tmp_path: Path) -> None:

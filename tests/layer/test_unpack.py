@@ -169,6 +169,16 @@ def test_devices_are_skipped_and_counted_without_root(unpack: Unpack) -> None:
     assert layer.record.skipped_devices == 2
 
 
+def test_file_in_the_place_of_a_skipped_device_can_be_linked_to(unpack: Unpack) -> None:
+    members = [
+        entry("x", tarfile.CHRTYPE, devmajor=1),
+        entry("x", data=b"a file"),
+        entry("link", tarfile.LNKTYPE, linkname="x"),
+    ]
+    layer = unpack(members, level="rootless")
+    assert (layer.diff / "link").read_bytes() == b"a file"
+
+
 # -- how it travels --------------------------------------------------------------------------------
 
 
