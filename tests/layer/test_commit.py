@@ -97,3 +97,20 @@ def test_unfinished_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="not an unpacked layer"):
         commit_layer(request, no_report)
     assert not (tmp_path / "place").exists()
+
+
+def test_commit_that_was_cut_off_can_be_done_again(
+    unpack: Unpack, commit: Commit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bottom = commit(unpack([folder("a", 0o1777)]))
+    unpacked = unpack([entry("a/f")])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            commit(unpacked, bottom)
+    assert unpacked.target.exists()
+    assert mode_of(commit(unpacked, bottom) / "diff/a") == 0o1777
