@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 
-from pydock_engine.spawner.process import IDLE_S, SpawnerProcess
+from pydock_engine.spawner.process import IDLE_S, SPARE_AFTER_S, SpawnerProcess
 
 
-def loop_with(children: set[int], deadlines: list[float]) -> SpawnerProcess:
+def loop_with(
+    children: set[int], deadlines: list[float], *, wants_spare: bool = False
+) -> SpawnerProcess:
     """The loop's state alone: no socket, no signal handler."""
     process = SpawnerProcess.__new__(SpawnerProcess)
     process._children = children
+    process._wants_spare = wants_spare
     process._pending = {fd: (None, deadline) for fd, deadline in enumerate(deadlines)}  # type: ignore[misc]
     return process
 
@@ -27,3 +30,8 @@ def test_an_idle_spawner_wakes_when_it_may_leave() -> None:
 
 def test_a_silent_connection_wakes_it_at_its_deadline() -> None:
     assert 0 < loop_with({4711}, [time.monotonic() + 5])._wait_s(0) <= 5
+
+
+def test_a_spare_is_made_once_it_is_quiet() -> None:
+    loop = loop_with({4711}, [], wants_spare=True)
+    assert 0 < loop._wait_s(time.monotonic()) <= SPARE_AFTER_S

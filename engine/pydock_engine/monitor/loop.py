@@ -32,10 +32,11 @@ class Ended:
     exit_code: int
     """128+n for a death by signal n."""
     timed_out: bool
+    finished_at: str
 
 
 class MonitorLoop:
-    """All the monitor watches. `run` returns at the end of init; `settle` serves the rest."""
+    """All the monitor watches: `run` until the end of init, then `tell` and `settle`."""
 
     def __init__(
         self,
@@ -93,28 +94,34 @@ class MonitorLoop:
         self._epoll.unregister(self._init.pidfd)
         status = os.waitid(os.P_PIDFD, self._init.pidfd, os.WEXITED)
         assert status is not None
+        finished_at = now()
         self._drain()
-        code = status.si_status
-        return Ended(code if status.si_code == os.CLD_EXITED else 128 + code, self._timed_out)
+        code = status.si_status if status.si_code == os.CLD_EXITED else 128 + status.si_status
+        return Ended(code, self._timed_out, finished_at)
 
-    def settle(self, end: Exited) -> None:
-        """Gives every client the rest of the output and the end; returns when all have it.
-
-        A client that stops reading keeps this process (a megabyte), and nothing else.
-        """
+    def tell(self, end: Exited) -> None:
+        """Gives the rest of the output and the end to whoever takes it at once."""
         self._end = end
         self._accept()
         self._epoll.unregister(self._listener.fileno())
         self._listener.close()
-        while True:
-            for client in list(self._clients.values()):
-                self._read(client)
-                self._flush(client)
-                if client.is_served():
-                    self._drop(client)
-            if not self._clients:
-                return
+        self._serve()
+
+    def settle(self) -> None:
+        """Gives it to all others; returns when they have it.
+
+        A client that stops reading keeps this process (a megabyte), and nothing else.
+        """
+        while self._clients:
             self._epoll.poll()
+            self._serve()
+
+    def _serve(self) -> None:
+        for client in list(self._clients.values()):
+            self._read(client)
+            self._flush(client)
+            if client.is_served():
+                self._drop(client)
 
     # -- the container's output ----------------------------------------------------------------
 

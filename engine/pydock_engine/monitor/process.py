@@ -14,50 +14,43 @@ import time
 import traceback
 from dataclasses import dataclass
 
-import msgspec
-
 from .. import errors
 from ..container.launch import Launched, launch
-from ..container.plan import Plan, read_plan
+from ..container.plan import read_plan
 from ..container.records import ContainerState
 from ..container.signals import stop_signal
-from ..layer.remove import remove_trees
 from ..paths import ContainerPaths, Paths
 from ..protocol.channel import Channel, Listener, failed
-from ..protocol.messages import Exited, RemoveTrees, StartContainer, Started
+from ..protocol.messages import StartContainer, Started
 from ..runtime import syscalls
 from ..runtime.cgroups.group import find_group
 from ..runtime.create import Stdio
-from ..store.containers import ContainerStore
-from ..store.database import Database
+from . import ending
 from . import state as states
 from .clock import now
+from .ending import Kept
 from .lock import lock_container
 from .log import LogWriter
-from .loop import Ended, MonitorLoop, kill_and_reap
+from .loop import MonitorLoop, kill_and_reap
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One container and where it lies: what the steps below hand to each other."""
+class Running:
+    """What became of a plan: a program that runs, and our ends of its pipes."""
 
-    paths: Paths
-    own: ContainerPaths
-    plan: Plan
-    lock: int
-    log: LogWriter
-    listener: Listener
-
-    @property
-    def id(self) -> str:
-        return self.plan.record.id
+    launched: Launched
+    outputs: dict[int, str]
+    namespaces: tuple[int, ...]
+    """Descriptors that keep them in being; see `_hold_namespaces`."""
 
 
 def run_monitor(
     paths: Paths, request: StartContainer, channel: Channel, stdin: int | None, level: str
 ) -> None:
-    """Starts the container and keeps it until its end; answers `channel` all along."""
-    os.setsid()
+    """Starts the container and keeps it until its end; answers `channel` all along.
+
+    To be called by a single-threaded process with a session of its own.
+    """
     syscalls.set_name("pydock-monitor")
     own = paths.container(request.container_id)
     try:
@@ -68,14 +61,14 @@ def run_monitor(
     kept: Kept | None = None
     try:
         kept = _open(paths, own, lock)
-        launched, outputs = _start(kept, stdin, level)
+        running = _start(kept, stdin, level)
     except Exception as error:
         told = _as_error(error)
-        _record_failure(paths, own, kept, told)
+        ending.record_failure(own, kept, told)
         os.close(lock)
         channel.send(failed(told))
         return
-    _keep(kept, launched, outputs, channel, attach=request.attach)
+    _keep(kept, running, channel, attach=request.attach)
 
 
 def _open(paths: Paths, own: ContainerPaths, lock: int) -> Kept:
@@ -88,8 +81,8 @@ def _open(paths: Paths, own: ContainerPaths, lock: int) -> Kept:
     return Kept(paths, own, plan, lock, LogWriter(own.log), Listener(own.socket))
 
 
-def _start(kept: Kept, stdin: int | None, level: str) -> tuple[Launched, dict[int, str]]:
-    """The running container, and our ends of its pipes. On an error nothing of it is left."""
+def _start(kept: Kept, stdin: int | None, level: str) -> Running:
+    """The running program. On an error nothing of it is left."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
     read_out, write_out = os.pipe2(os.O_CLOEXEC)
@@ -101,31 +94,45 @@ def _start(kept: Kept, stdin: int | None, level: str) -> tuple[Launched, dict[in
     finally:
         for fd in (source, write_out, write_err):
             os.close(fd)
+    held = _hold_namespaces(launched.init.pid) if kept.is_of_one_use else ()
     try:
         launched.init.start()
     except BaseException:
         kill_and_reap(launched.init, launched.cgroup)
         launched.cgroup.remove()
         raise
-    return launched, {read_out: "stdout", read_err: "stderr"}
+    return Running(launched, {read_out: "stdout", read_err: "stderr"}, held)
 
 
-def _keep(
-    kept: Kept, launched: Launched, outputs: dict[int, str], channel: Channel, *, attach: bool
-) -> None:
+def _hold_namespaces(pid: int) -> tuple[int, ...]:
+    """Keeps a container's mounts and network in being a moment beyond its end.
+
+    Taking them apart costs the kernel 2 ms, before init counts as ended unless somebody else
+    still holds them. Whoever waits for a container of one use need not wait for that. (One that
+    may be started again must: its overlay cannot be mounted twice.)
+    """
+    try:
+        return tuple(
+            os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("mnt", "net")
+        )
+    except OSError:  # rootless: init cannot be looked into; it only ends a little later
+        return ()
+
+
+def _keep(kept: Kept, running: Running, channel: Channel, *, attach: bool) -> None:
     """From the start of the program to the last client."""
     started = time.monotonic()
-    options = kept.plan.record.options
-    running = _running_state(launched)
+    launched, record = running.launched, kept.plan.record
+    state = _running_state(launched)
     loop = MonitorLoop(
         init=launched.init,
         cgroup=launched.cgroup,
         log=kept.log,
-        outputs=outputs,
+        outputs=running.outputs,
         listener=kept.listener,
-        stop_signals=(stop_signal(options, kept.plan.image_config),),
+        stop_signals=(stop_signal(record.options, kept.plan.image_config),),
     )
-    states.write(kept.own, running)
+    states.write(kept.own, state)
     loop.add(channel, attach=attach)
     with contextlib.suppress(OSError):  # a client that has gone need not be told
         channel.send(
@@ -135,10 +142,14 @@ def _keep(
                 not_applied=launched.not_applied,
             )
         )
-    ended = loop.run(options.timeout_s)
-    final = _final_state(running, ended, launched, kept.log, time.monotonic() - started)
-    _record_end(kept, launched, final)
-    loop.settle(_exited(final))
+    end = ending.Ending(kept)
+    ended = loop.run(record.options.timeout_s)
+    final = ending.final_state(state, ended, launched, kept.log, time.monotonic() - started)
+    end.record(launched, final)
+    loop.tell(ending.exited(final))
+    for fd in running.namespaces:
+        os.close(fd)
+    loop.settle()
 
 
 def _running_state(launched: Launched) -> ContainerState:
@@ -153,71 +164,6 @@ def _running_state(launched: Launched) -> ContainerState:
         isolation=launched.isolation,
         not_applied=launched.not_applied,
     )
-
-
-def _final_state(
-    running: ContainerState, ended: Ended, launched: Launched, log: LogWriter, duration_s: float
-) -> ContainerState:
-    return msgspec.structs.replace(
-        running,
-        status="exited",
-        pid=0,
-        exit_code=ended.exit_code,
-        oom_killed=launched.cgroup.oom_kills() > 0,
-        timed_out=ended.timed_out,
-        error=f"the log is incomplete: {log.failed}" if log.failed else "",
-        finished_at=now(),
-        duration_s=duration_s,
-    )
-
-
-def _exited(final: ContainerState) -> Exited:
-    return Exited(
-        exit_code=final.exit_code,
-        oom_killed=final.oom_killed,
-        timed_out=final.timed_out,
-        started_at=final.started_at,
-        finished_at=final.finished_at,
-        duration_s=final.duration_s,
-        error=final.error,
-    )
-
-
-def _record_end(kept: Kept, launched: Launched, final: ContainerState) -> None:
-    """Puts the end on disk, or with --rm everything away; then it can be started again."""
-    launched.cgroup.remove()
-    launched.init.close()
-    if kept.plan.record.options.rm:
-        _remove(kept.paths, kept.own, kept.id)
-    else:
-        states.write(kept.own, final)
-        _remove_run(kept.own)
-    os.close(kept.lock)
-
-
-def _record_failure(
-    paths: Paths, own: ContainerPaths, kept: Kept | None, error: errors.PydockError
-) -> None:
-    """A container that could not start stays as created, with the reason; --rm removes it."""
-    if kept is not None and kept.plan.record.options.rm:
-        _remove(paths, own, kept.id)
-        return
-    reason = ContainerState(status="created", exit_code=error.exit_status, error=error.message)
-    with contextlib.suppress(errors.PydockError):
-        states.write(own, reason)
-    _remove_run(own)
-
-
-def _remove(paths: Paths, own: ContainerPaths, container_id: str) -> None:
-    """Row first: a folder without a row is a leftover anybody may clear."""
-    database = Database(paths.database)
-    ContainerStore(database).remove(container_id)
-    database.close()
-    remove_trees(RemoveTrees(paths=(str(own.base), str(own.run))), lambda *_: None)
-
-
-def _remove_run(own: ContainerPaths) -> None:
-    remove_trees(RemoveTrees(paths=(str(own.run),)), lambda *_: None)
 
 
 def _as_error(error: Exception) -> errors.PydockError:

@@ -14,21 +14,25 @@ import select
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 from types import FrameType
 
 from .. import __version__, errors
 from ..container import seccomp
 from ..monitor.process import run_monitor
+from ..monitor.rehearsal import rehearse
 from ..paths import Paths
 from ..protocol.channel import Channel, Listener, failed
 from ..protocol.messages import PROTOCOL, Anything, Hello, StartContainer, Welcome
 from ..runtime import syscalls
 from . import jobs, launch, rundir, userns
+from .fork import Spare, fork_child
 from .identity import code_identity
 
 IDLE_S = 600.0
+SPARE_AFTER_S = 0.05
+"""Of quiet: sooner, it would compete with the start of the container that took the last one."""
+
 REQUEST_TIMEOUT_S = 5.0
 """A connection that has not said what it wants by then is closed."""
 
@@ -51,6 +55,7 @@ def main(root: str, run: str) -> None:
     level = userns.enter()
     code_identity()
     seccomp.warm()
+    rehearse()
     gc.collect()
     gc.freeze()  # children share these pages for good: no collection ever writes to them
     process = SpawnerProcess(paths, level, lock)
@@ -75,6 +80,8 @@ class SpawnerProcess:
         os.set_blocking(self._listener.fileno(), False)
         self._pending: dict[int, tuple[Channel, float]] = {}
         self._children: set[int] = set()
+        self._spare: Spare | None = None
+        self._wants_spare = False
         self._stopping = False
         self._wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._waker = waker
@@ -99,6 +106,8 @@ class SpawnerProcess:
                     self._handle(fd)
                 used = time.monotonic()
             self._expire(time.monotonic())
+            if self._wants_spare and time.monotonic() - used >= SPARE_AFTER_S:
+                self._make_spare()
             if time.monotonic() - used >= IDLE_S and not self._children and not self._pending:
                 break
         self._leave()
@@ -119,6 +128,8 @@ class SpawnerProcess:
         deadlines = [deadline for _, deadline in self._pending.values()]
         if not self._children:
             deadlines.append(used + IDLE_S)
+        if self._wants_spare:
+            deadlines.append(used + SPARE_AFTER_S)
         return max(0.0, min(deadlines) - time.monotonic()) if deadlines else -1
 
     def _accept(self) -> None:
@@ -157,7 +168,7 @@ class SpawnerProcess:
             if isinstance(request, Hello):
                 channel.send(self._welcome())
             elif request is not None:
-                self._fork(channel, request, fds)
+                self._start(channel, request, fds)
         except OSError as error:
             self._refuse(channel, error)
         finally:
@@ -179,48 +190,57 @@ class SpawnerProcess:
         with contextlib.suppress(OSError):
             channel.send(failed(errors.SyscallError.from_os_error("fork", error)))
 
-    def _fork(self, channel: Channel, request: Anything, fds: list[int]) -> None:
-        pid = os.fork()
-        if pid:
-            self._children.add(pid)
-            return
-        status = 1
-        try:
-            self._become_child(channel)
-            if isinstance(request, StartContainer):
-                stdin = fds[0] if request.stdin and fds else None
-                run_monitor(self._paths, request, channel, stdin, self._level.name)
-            else:
-                jobs.run_job(channel, request, fds, self._paths, self._level.name)
-            status = 0
-        except BrokenPipeError:
-            pass  # the client hung up
-        except BaseException:
-            traceback.print_exc(file=sys.stderr)
-        finally:
-            os._exit(status)
+    def _start(self, channel: Channel, request: Anything, fds: list[int]) -> None:
+        """Hands the connection to a child; what is said on it from then on is the child's."""
+        if isinstance(request, StartContainer):
+            self._wants_spare = True
+            if self._spare is not None and self._use_spare(self._spare, request, channel, fds):
+                return
+        self._children.add(
+            fork_child(lambda: self._let_go(channel), lambda: self._work(request, channel, fds))
+        )
 
-    def _become_child(self, channel: Channel) -> None:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored ones stay ignored across execve
-        for other, _ in self._pending.values():
-            if other is not channel:
-                other.close()
+    def _use_spare(
+        self, spare: Spare, request: StartContainer, channel: Channel, fds: list[int]
+    ) -> bool:
+        taken = spare.take(request, channel, fds[: int(request.stdin)])
+        spare.close()
+        self._spare = None
+        self._children.add(spare.pid)
+        return taken
+
+    def _work(self, request: Anything, channel: Channel, fds: list[int]) -> None:
+        """In a child."""
+        channel.set_blocking(True)
+        if isinstance(request, StartContainer):
+            stdin = fds[0] if request.stdin and fds else None
+            run_monitor(self._paths, request, channel, stdin, self._level.name)
+        else:
+            jobs.run_job(channel, request, fds, self._paths, self._level.name)
+
+    def _let_go(self, keep: Channel | None = None) -> None:
+        """In a child: closes what is the spawner's."""
+        for channel, _ in self._pending.values():
+            if channel is not keep:
+                channel.close()
+        if self._spare is not None:
+            self._spare.close()
         self._epoll.close()
         self._listener.close()
         for fd in (self._wake, self._waker, self._lock):
             os.close(fd)
-        channel.set_blocking(True)
+
+    def _make_spare(self) -> None:
+        """Has a child wait for the next container, now that the last one has started."""
+        self._wants_spare = False
+        with contextlib.suppress(OSError):
+            self._spare = self._spare or Spare(self._let_go, self._work)
 
     def _reap(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):
             while os.read(self._wake, 512):
                 pass
-        except BlockingIOError:
-            pass
-        while self._children:
+        while True:
             try:
                 pid, _ = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -229,6 +249,9 @@ class SpawnerProcess:
             if pid == 0:
                 return
             self._children.discard(pid)
+            if self._spare is not None and pid == self._spare.pid:
+                self._spare.close()
+                self._spare = None
 
     def _expire(self, now: float) -> None:
         for fd in [fd for fd, (_, deadline) in self._pending.items() if deadline <= now]:
