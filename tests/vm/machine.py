@@ -20,8 +20,8 @@ STATUS = re.compile(r"^pydock-vm: status (\d+)\s*$")
 KERNEL_LINE = (
     "console=ttyS0 rdinit=/init loglevel=3 panic=-1 oops=panic apparmor=0 audit=0 mitigations=off"
 )
-"""`panic=-1`: reboot at once, which `-no-reboot` makes the end of qemu. The last three are for speed;
-`loglevel=3` keeps what the kernel says of every OOM kill out of the output of the tests."""
+"""`panic=-1`: reboot at once, which `-no-reboot` makes the end of qemu. `loglevel=3` keeps what the
+kernel says of every OOM kill out of the output of the tests. The last three are for speed."""
 
 
 @dataclass
