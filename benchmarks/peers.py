@@ -43,8 +43,11 @@ class Peer:
 
 
 @contextlib.contextmanager
-def dockerd() -> Iterator[Peer]:
-    """A Docker daemon without bridge and firewall rules, ended with everything it made."""
+def dockerd(*options: str) -> Iterator[Peer]:
+    """A Docker daemon without bridge and firewall rules, ended with everything it made.
+
+    `options` are more of its own.
+    """
     reason = _reason("docker", "dockerd", "containerd")
     if reason:
         yield Peer("docker", skip=reason)
@@ -54,7 +57,7 @@ def dockerd() -> Iterator[Peer]:
         command = [find_program("dockerd") or "", "--host", socket]
         command += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
         command += ["--pidfile", f"{folder}/dockerd.pid", "--bridge", "none"]
-        command += ["--iptables=false", "--ip6tables=false", "--ip-masq=false"]
+        command += ["--iptables=false", "--ip6tables=false", "--ip-masq=false", *options]
         with (folder / "dockerd.log").open("wb") as log:
             daemon = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
