@@ -12,21 +12,11 @@ from pathlib import Path
 
 import pytest
 from pydock_engine.runtime.cgroups.group import find_group
-from pydock_engine.runtime.cgroups.hierarchies import CONTROLLERS, this_machine
 
 from tests.runtime.lab import Box
+from tests.support.groups import PLACES, needs_v2
 
-PLACES = this_machine()
-USABLE = not PLACES.v1 and PLACES.unified_controllers == set(CONTROLLERS)
-
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.userns,
-    pytest.mark.skipif(
-        not USABLE and "PYDOCK_TESTS_GROUPS" not in os.environ,  # set where they must be usable
-        reason="needs cgroup v2 alone, for users delegated: make test-vm",
-    ),
-]
+pytestmark = [pytest.mark.root, pytest.mark.userns, needs_v2]
 
 
 def own_group() -> Path:

@@ -19,6 +19,7 @@ from pydock_engine.runtime.cgroups.hierarchies import (
 )
 
 from tests.runtime.lab import Box
+from tests.support.groups import needs_controllers
 
 MEMORY = Resources(memory=LinuxMemory(limit=1000, swap=2500))
 CPU = Resources(cpu=LinuxCPU(quota=50_000, period=100_000))
@@ -148,11 +149,6 @@ def test_only_own_groups_are_shown() -> None:
 
 
 # -- for real ------------------------------------------------------------------------------------
-
-needs_controllers = pytest.mark.skipif(
-    any(this_machine().controller(name) is None for name in ("memory", "cpu", "pids")),
-    reason="needs the memory, cpu and pids controllers of control groups",
-)
 
 
 @pytest.mark.root
