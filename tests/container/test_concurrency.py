@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ import pytest
 from pydock_engine import errors
 from pydock_engine.container.options import RunOptions
 from pydock_engine.engine import Engine
+from pydock_engine.monitor.lock import lock_container
 
 pytestmark = [pytest.mark.root, pytest.mark.userns, pytest.mark.network]
 
@@ -42,6 +44,26 @@ for turn in range(12):
         engine.containers.remove(result.name)
 print("ok")
 """
+
+
+def test_a_new_folder_taken_for_a_leftover_is_made_again(
+    busybox: Engine, busybox_reference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = busybox.paths.container("ab" * 32)
+    own.base.mkdir(mode=0o700, parents=True)
+    lock = lock_container(own, "ab" * 32)
+
+    def remove() -> None:
+        own.base.rmdir()
+        os.close(lock)
+
+    monkeypatch.setattr("secrets.token_hex", lambda _: "ab" * 32)
+    sweeper = threading.Timer(0.3, remove)
+    sweeper.start()
+    container = busybox.containers.create(RunOptions(image=busybox_reference, command=("true",)))
+    sweeper.join()
+    assert container.id == "ab" * 32
+    assert (own.base / "plan.json").exists()
 
 
 def test_many_processes_create_run_list_and_remove(busybox: Engine, busybox_reference: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 
 import msgspec
 
@@ -26,7 +27,8 @@ from .records import ContainerRecord
 from .signals import stop_signal
 
 NAME_ATTEMPTS = 12
-FOLDER_ATTEMPTS = 100
+FOLDER_WAIT_S = 10.0
+"""How long others may keep taking a new folder for a leftover and removing it."""
 
 
 class Creation:
@@ -110,11 +112,13 @@ class Creation:
     def _make_folder(self, container_id: str) -> int:
         """The lock of a new folder. Before it is locked it looks like a leftover to others."""
         own = self._paths.container(container_id)
-        for _ in range(FOLDER_ATTEMPTS):
+        deadline = time.monotonic() + FOLDER_WAIT_S
+        while time.monotonic() < deadline:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(own.base, 0o700)
             with contextlib.suppress(errors.NotFound, errors.Conflict):
                 return lock_container(own, container_id)
+            time.sleep(0.001)  # whoever removes it has a helper process do so
         raise errors.StoreError(f"the folder {own.base} is removed as soon as it is made")
 
     def _insert(self, plan: Plan) -> ContainerRecord:
