@@ -1,16 +1,16 @@
-"""`run --rm --network none busybox true`, warm: from the call to the exit status.
+"""Running a program that does nothing, from the call to the result, image and helpers warm.
 
-Ours through the Python API (what a cell does) and through the shell command; Docker and Podman
-through theirs. The same image, pulled by each from a registry on loopback.
-
-    python -m benchmarks run
+Ours is measured as a notebook cell calls it and as `pydock run` in a shell; the peers as their
+commands. All without a network, as their bridges cost more than anything else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydock_engine.container.options import RunOptions
@@ -19,40 +19,80 @@ from pydock_engine.engine import Engine
 from benchmarks import peers
 from benchmarks.harness import Comparison, Contender, call, compare
 from tests.support.images import busybox_image
-from tests.support.packages import missing_reason
 from tests.support.registry import serve_registry
+
+SOURCE = Path(__file__).parents[1]
 
 REPEATS = 40
 WARM_UP = 3
+DETACHED = 50
 
 
 def measure() -> list[Comparison]:
-    reason = missing_reason("docker-registry", "busybox")
-    if reason:
-        raise RuntimeError(reason)
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pydock-bench-run-")))
         (place / "registry").mkdir()
         registry = stack.enter_context(serve_registry(place / "registry"))
-        reference = registry.push(busybox_image(docker=True), "bench/busybox:latest")
-        engine = Engine(place / "store")
-        stack.callback(engine.database.close)
-        stack.callback(engine.spawner.stop)
-        engine.images.pull(reference)
-        options = RunOptions(image=reference, command=("true",), rm=True)
-        shell = [sys.executable, "-m", "pydock_engine.cli.main", "--root", str(place / "store")]
-        arguments = ["--rm", "--network", "none", reference, "true"]
+        image = registry.push(busybox_image(), "bench/busybox:1")
+        engine = stack.enter_context(_engine(place, image))
+        docker = _with_image(stack.enter_context(peers.dockerd()), image)
+        podman = _with_image(stack.enter_context(peers.podman()), image, "--tls-verify=false")
+        options = RunOptions(image=image, command=("true",), rm=True)
+        quick = ["--rm", "--network", "none", image, "true"]
+        shell = [sys.executable, "-m", "pydock_engine.cli.main", "run", *quick]
         contenders = [
-            Contender("pydock, Python API", lambda: engine.containers.run(options)),
-            _peer(stack.enter_context(peers.podman()), reference, arguments, "--tls-verify=false"),
-            _peer(stack.enter_context(peers.dockerd()), reference, arguments),
-            Contender("pydock, shell command", lambda: call(*shell, "run", *arguments)),
+            Contender("pydock", lambda: engine.containers.run(options)),
+            Contender("pydock, from a shell", lambda: call(*shell, env=_environment(engine))),
+            _runner(docker, quick),
+            _runner(podman, quick),
         ]
-        title = "run --rm --network none busybox true"
-        return [compare(title, contenders, repeats=REPEATS, warm_up=WARM_UP)]
+        one = compare(
+            "run --rm --network none busybox true", contenders, repeats=REPEATS, warm_up=WARM_UP
+        )
+        many = compare(
+            f"{DETACHED} containers started, then removed", _many(engine, image), repeats=3
+        )
+        return [one, many]
 
 
-def _peer(peer: peers.Peer, reference: str, arguments: list[str], *pull: str) -> Contender:
+@contextlib.contextmanager
+def _engine(place: Path, image: str) -> Iterator[Engine]:
+    engine = Engine(place / "store")
+    try:
+        engine.images.pull(image)
+        yield engine
+    finally:
+        for container in engine.containers.list(all=True):
+            container.remove(force=True)
+        engine.spawner.stop()
+        engine.database.close()
+
+
+def _environment(engine: Engine) -> dict[str, str]:
+    places = [str(SOURCE / "engine"), str(SOURCE)]
+    return {
+        **os.environ,
+        "PYDOCK_ROOT": str(engine.paths.root),
+        "PYTHONPATH": os.pathsep.join(places),
+    }
+
+
+def _with_image(peer: peers.Peer, image: str, *options: str) -> peers.Peer:
     if not peer.skip:
-        call(*peer.command("pull", "--quiet", *pull, reference))
-    return Contender(f"{peer.name} run", lambda: call(*peer.run(*arguments)), skip=peer.skip)
+        call(*peer.command("pull", "--quiet", *options, image))
+    return peer
+
+
+def _runner(peer: peers.Peer, arguments: list[str]) -> Contender:
+    return Contender(peer.name, lambda: call(*peer.run(*arguments)), skip=peer.skip)
+
+
+def _many(engine: Engine, image: str) -> list[Contender]:
+    options = RunOptions(image=image, command=("sleep", "1000"))
+
+    def start_and_remove() -> None:
+        started = [engine.containers.run_detached(options) for _ in range(DETACHED)]
+        for container in started:
+            container.remove(force=True)
+
+    return [Contender("pydock", start_and_remove)]

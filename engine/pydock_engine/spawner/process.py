@@ -31,7 +31,8 @@ from .identity import code_identity
 
 IDLE_S = 600.0
 SPARE_AFTER_S = 0.05
-"""Of quiet: sooner, it would compete with the start of the container that took the last one."""
+"""Of quiet, or until a container has ended: sooner, it would compete with the start of the one
+that took the last spare."""
 
 REQUEST_TIMEOUT_S = 5.0
 """A connection that has not said what it wants by then is closed."""
@@ -102,6 +103,8 @@ class SpawnerProcess:
                     self._accept()
                 elif fd == self._wake:
                     self._reap()
+                    if self._wants_spare:  # a container of a row of them may have ended
+                        self._make_spare()
                 else:
                     self._handle(fd)
                 used = time.monotonic()
