@@ -14,6 +14,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
     places = [str(SOURCE / "engine"), str(SOURCE)]
     inherited = [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
     os.environ["PYTHONPATH"] = os.pathsep.join([*places, *inherited])
+    # A shell starts background jobs with SIGINT ignored, and that is inherited: tests of interrupts
+    # would wait for ever for programs that cannot hear them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # No test touches the user's own store, even one that forgets to ask for `paths`.
     os.environ["PYDOCK_ROOT"] = str(folder / "unasked" / "root")
     os.environ["PYDOCK_RUN"] = str(folder / "unasked" / "run")
