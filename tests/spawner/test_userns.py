@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydock_engine.errors import Unsupported
 from pydock_engine.paths import Paths
 from pydock_engine.spawner import userns
 from pydock_engine.spawner.client import Spawner
@@ -80,3 +81,18 @@ def test_a_broken_helper_leads_to_the_single_id(
         spawner.stop()
     assert welcome.level == "rootless-single"
     assert "refused" in welcome.reason or "usermod" in welcome.reason
+
+
+def test_without_user_namespaces_containers_are_refused_and_layers_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(flags: int) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(userns.syscalls, "unshare", refuse)
+    level = userns._single("no ids")
+    assert level.name == "none"
+    assert level.of_files == "rootless-single"
+    with pytest.raises(Unsupported, match=r"user namespaces are refused.*no ids"):
+        level.refuse_containers()
+    userns.Level("rootless").refuse_containers()

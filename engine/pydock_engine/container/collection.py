@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 
 import msgspec
 
+from .. import errors
 from ..image.collection import Images
 from ..image.records import OnProgress
 from ..paths import Paths
@@ -82,8 +84,14 @@ class Containers:
     ) -> RunResult:
         """Like `run`, for a container that `create` has just made."""
         run = ForegroundRun(container.record, self._spawner, on_output, capture_bytes)
-        with open_stdin(container.body, container.stdin) as stdin:
-            return run.run(stdin)
+        try:
+            with open_stdin(container.body, container.stdin) as stdin:
+                return run.run(stdin)
+        except BaseException:
+            if container.record.options.rm:  # before it started, nobody else keeps that promise
+                with contextlib.suppress(errors.PydockError):
+                    container.remove()
+            raise
 
     def run_detached(
         self,

@@ -215,11 +215,16 @@ class SpawnerProcess:
     def _work(self, request: Anything, channel: Channel, fds: list[int]) -> None:
         """In a child."""
         channel.set_blocking(True)
-        if isinstance(request, StartContainer):
-            stdin = fds[0] if request.stdin and fds else None
-            run_monitor(self._paths, request, channel, stdin, self._level.name)
-        else:
-            jobs.run_job(channel, request, fds, self._paths, self._level.name)
+        if not isinstance(request, StartContainer):
+            jobs.run_job(channel, request, fds, self._paths, self._level.of_files)
+            return
+        try:
+            self._level.refuse_containers()
+        except errors.Unsupported as error:
+            channel.send(failed(error))
+            return
+        stdin = fds[0] if request.stdin and fds else None
+        run_monitor(self._paths, request, channel, stdin, self._level.name)
 
     def _let_go(self, keep: Channel | None = None) -> None:
         """In a child: closes what is the spawner's."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 
+from ..errors import Unsupported
 from ..runtime import syscalls
 
 CAP_SYS_ADMIN = 21
@@ -32,6 +33,20 @@ class Level:
 
     name: str
     reason: str = ""
+
+    @property
+    def of_files(self) -> str:
+        """How layers are unpacked: without any namespace, owners can be recorded all the same."""
+        return "rootless-single" if self.name == "none" else self.name
+
+    def refuse_containers(self) -> None:
+        """Raises Unsupported when none can run here."""
+        if self.name == "none":
+            raise Unsupported(
+                f"containers cannot run here: {self.reason}",
+                way_out="allow user namespaces (sysctl user.max_user_namespaces,"
+                " kernel.apparmor_restrict_unprivileged_userns), or run as root",
+            )
 
 
 def enter() -> Level:
