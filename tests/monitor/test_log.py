@@ -120,6 +120,16 @@ def test_a_restart_appends(tmp_path: Path, log: LogWriter) -> None:
     again.close()
 
 
+def test_an_entry_cut_short_by_a_kill_spoils_no_other(tmp_path: Path, log: LogWriter) -> None:
+    log.write("stdout", b"first\n")
+    os.write(log.fd, b'{"log":"ha')
+    again = LogWriter(tmp_path / "container.log")
+    again.write("stdout", b"second\n")
+    assert [entry.log for entry in read_entries(again.fd)] == ["first\n", "second\n"]
+    assert again.size == os.fstat(again.fd).st_size
+    again.close()
+
+
 def test_a_full_disk_loses_output_but_never_the_file(
     log: LogWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

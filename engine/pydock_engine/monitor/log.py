@@ -48,6 +48,8 @@ class LogWriter:
         self.size = os.fstat(self.fd).st_size
         self.failed = ""
         self._held = {"stdout": b"", "stderr": b""}
+        if self.size and os.pread(self.fd, 1, self.size - 1) != b"\n":
+            self._append(b"\n")  # a killed monitor's last entry: readers leave it out
 
     def write(self, stream: str, data: bytes) -> None:
         when = rfc3339(time.time_ns())
