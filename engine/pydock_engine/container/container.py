@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -165,7 +166,8 @@ class Container:
         ContainerDied
             Its monitor was killed, so nobody knows.
         """
-        end = self._wait()
+        while (end := self._wait()) is None and self.status == "running":
+            time.sleep(0.002)  # a monitor being killed hangs up some moments before it is gone
         return self.exit_code() if end is None else end.exit_code
 
     def exit_code(self) -> int:
