@@ -153,8 +153,11 @@ class Container:
         number = signal_number(signal)
         request: Message = Stop(signals=()) if number == 9 else Signal(number=number)
         with self._monitor() as channel:
-            channel.send(request)
-            channel.expect(Done)
+            try:
+                channel.send(request)
+                channel.expect(Done)
+            except OSError as error:  # it ended while we asked
+                raise self._not_running() from error
 
     def wait(self) -> int:
         """Exit code (128+n for a death by signal n), once the program has ended.
@@ -228,9 +231,9 @@ class Container:
         except Conflict:
             return
         with channel:
-            channel.send(request)
-            channel.send(WaitRequest())
             try:
+                channel.send(request)
+                channel.send(WaitRequest())
                 channel.expect(Done)
                 channel.expect(Exited)
             except (ProtocolError, Conflict, OSError):
@@ -248,12 +251,15 @@ class Container:
             except (ProtocolError, OSError):
                 return None
 
+    def _not_running(self) -> Conflict:
+        return Conflict(f"container {self.name} is not running", id=self.id)
+
     def _monitor(self) -> Channel:
         """A connection to its monitor. Raises Conflict when there is none."""
         try:
             channel = Channel.connect(self.paths.socket)
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise Conflict(f"container {self.name} is not running", id=self.id) from error
+            raise self._not_running() from error
         if channel.peer_uid() != os.geteuid():
             channel.close()
             raise ProtocolError(f"{self.paths.socket} is answered by another user")
