@@ -14,7 +14,7 @@ SUITE = "bookworm"
 KERNEL_PACKAGE = "linux-image-amd64"
 PYTHON = (3, 11)
 """The suite's Python: what compiled wheels are picked for."""
-PACKAGES = ("busybox-static", "docker-registry", "kmod", "python3", "uidmap")
+PACKAGES = ("busybox-static", "docker-registry", "kmod", "procps", "python3", "uidmap")
 
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4")
 """What it takes to reach the root file system, in this order; loaded by the initramfs."""

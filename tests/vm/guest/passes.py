@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.user import OrdinaryUser, ensure_user
@@ -25,8 +26,8 @@ KILL_AFTER_S = 20
 SUBORDINATE = {"pydocktest": True, "pydocksingle": False}
 DELEGATED = {"pydocktest"}
 """Who owns groups; the others are what an ordinary user is without systemd."""
-TIMED_OUT = 124
-"""coreutils' timeout says so."""
+TIMED_OUT = {124, 128 + 9}
+"""coreutils' timeout says so, of the two signals it sends."""
 
 
 def main() -> int:
@@ -54,34 +55,58 @@ def run_pass(number: int, one: Pass) -> int:
         f"--junitxml={results}/junit.xml",
         *one.arguments,
     ]
-    limited = ["timeout", f"--kill-after={KILL_AFTER_S}", "--signal=INT", str(one.limit_s), *pytest]
-    status = run_as_root(limited) if one.user == "root" else run_as_user(one.user, limited, results)
-    word = f"over {one.limit_s:.0f} s" if status == TIMED_OUT else f"status {status}"
+    place = as_root(pytest) if one.user == "root" else as_user(one.user, pytest, results)
+    status = run_limited(place, one.limit_s)
+    word = f"over {one.limit_s:.0f} s" if status in TIMED_OUT else f"status {status}"
     print(f"=== {one.user}: {word}, {time.monotonic() - began:.0f} s ===", flush=True)
     return status
 
 
-def run_as_root(command: list[str]) -> int:
-    """Runs `command` as a service of the system would be."""
-    enter(make_groups("system.slice", "tests.service"))
-    env = os.environ | GROUPS_USABLE
-    return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, check=False).returncode
+@dataclass(frozen=True)
+class Place:
+    """A command, and where it is to run."""
+
+    group: Path
+    command: list[str]
+    environment: dict[str, str]
 
 
-def run_as_user(name: str, command: list[str], results: Path) -> int:
-    """Runs `command` as a program in a session of an ordinary user."""
+def as_root(command: list[str]) -> Place:
+    """As a service of the system."""
+    group = make_groups("system.slice", "tests.service")
+    return Place(group, command, os.environ | GROUPS_USABLE)
+
+
+def as_user(name: str, command: list[str], results: Path) -> Place:
+    """As a program in a session of an ordinary user."""
     user = ensure_user(name, subordinate=SUBORDINATE[name])
     service = f"user@{user.uid}.service"
-    leaf = make_groups("user.slice", f"user-{user.uid}.slice", service, "app.slice", "tests.scope")
+    group = make_groups("user.slice", f"user-{user.uid}.slice", service, "app.slice", "tests.scope")
+    environment = user.environment(Path("/var/tmp", name))
+    environment |= {
+        "PYTHONPATH": os.environ["PYTHONPATH"],
+        "HYPOTHESIS_STORAGE_DIRECTORY": f"{environment['TMPDIR']}/hypothesis",
+    }
     if name in DELEGATED:
-        delegate(leaf.parents[1], user)
-    enter(leaf)
+        delegate(group.parents[1], user)
+        environment |= GROUPS_USABLE
     os.chown(results, user.uid, user.gid)
-    home = Path("/var/tmp", name)
-    env = user.environment(home) | {"PYTHONPATH": os.environ["PYTHONPATH"]}
-    if name in DELEGATED:
-        env |= GROUPS_USABLE
-    return user.run(command, env=env, cwd=Path.cwd()).returncode
+    ids = ("--reuid", name, "--regid", str(user.gid), "--clear-groups")
+    return Place(group, ["setpriv", *ids, *command], environment)
+
+
+def run_limited(place: Place, limit_s: float) -> int:
+    """The command's status. Whoever watches the time is outside of the group, which may freeze."""
+    entering = ["sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', str(place.group)]
+    timeout = ["timeout", f"--kill-after={KILL_AFTER_S}", "--signal=INT", str(limit_s)]
+    status = subprocess.run(
+        [*timeout, *entering, *place.command],
+        env=place.environment,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    ).returncode
+    (place.group / "cgroup.kill").write_text("1")
+    return status
 
 
 # -- groups ------------------------------------------------------------------------------------
@@ -105,11 +130,6 @@ def delegate(top: Path, user: OrdinaryUser) -> None:
     for group in (top, *(path for path in top.rglob("*") if path.is_dir())):
         for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"):
             os.chown(group / name, user.uid, user.gid)
-
-
-def enter(group: Path) -> None:
-    """This process, and so what it starts, is in `group` from here on."""
-    (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
 if __name__ == "__main__":

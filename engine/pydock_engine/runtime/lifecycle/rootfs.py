@@ -118,7 +118,8 @@ def _attach_one(site: Site, index: int, mount: Mount) -> None:
 def _attach_new(site: Site, mount: Mount, options: MountOptions) -> int:
     copy_up = ("tmpcopyup", None) in options.data
     options = replace(options, data=tuple(w for w in options.data if w[0] != "tmpcopyup"))
-    if not site.devices_guarded and mount.destination != "/dev":
+    # A devpts holds nothing but terminals, which nodev would keep from being opened.
+    if not site.devices_guarded and mount.destination != "/dev" and mount.type != "devpts":
         options = replace(options, attributes=options.attributes | MOUNT_ATTR_NODEV)
     fd = new_filesystem(mount.type, options, mount.source)
     if copy_up:
