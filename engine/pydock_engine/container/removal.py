@@ -84,7 +84,10 @@ class Removal:
     def _leftovers(self, known: set[str]) -> Iterable[tuple[ContainerPaths, str]]:
         with contextlib.suppress(FileNotFoundError), os.scandir(self._paths.containers) as entries:
             for entry in entries:
-                if entry.name not in known and entry.is_dir(follow_symlinks=False):
+                # Asked before it is locked too: whoever starts a new container wants the lock.
+                if entry.name in known or self._store.exists(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
                     yield self._paths.container(entry.name), entry.name
 
     def _clear(self, own: ContainerPaths, container_id: str) -> None:

@@ -29,7 +29,7 @@ from . import ending
 from . import state as states
 from .clock import now
 from .ending import Kept
-from .lock import lock_container
+from .lock import lock_to_start
 from .log import LogWriter
 from .loop import MonitorLoop, kill_and_reap
 
@@ -54,7 +54,7 @@ def run_monitor(
     syscalls.set_name("pydock-monitor")
     own = paths.container(request.container_id)
     try:
-        lock = lock_container(own, request.container_id)
+        lock = lock_to_start(own, request.container_id)
     except errors.PydockError as error:
         channel.send(failed(error))
         return
