@@ -156,7 +156,7 @@ class Container:
             try:
                 channel.send(request)
                 channel.expect(Done)
-            except OSError as error:  # it ended while we asked
+            except (OSError, ProtocolError) as error:  # it ended while we asked
                 raise self._not_running() from error
 
     def wait(self) -> int:
