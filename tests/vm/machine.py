@@ -75,6 +75,8 @@ def _running(command: list[str]) -> Iterator[int]:
     try:
         yield process.stdout.fileno()
     finally:
+        if process.poll() not in (None, 0):
+            print(f"test-vm: qemu ended with {process.returncode}")
         process.kill()
         process.wait()
         process.stdout.close()

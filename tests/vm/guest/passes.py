@@ -55,7 +55,10 @@ def run_pass(number: int, one: Pass) -> int:
         f"--junitxml={results}/junit.xml",
         *one.arguments,
     ]
-    place = as_root(pytest) if one.user == "root" else as_user(one.user, pytest, results)
+    if one.user == "root":
+        place = as_root(f"tests-{number}", pytest)
+    else:
+        place = as_user(f"tests-{number}", one.user, pytest, results)
     status = run_limited(place, one.limit_s)
     word = f"over {one.limit_s:.0f} s" if status in TIMED_OUT else f"status {status}"
     print(f"=== {one.user}: {word}, {time.monotonic() - began:.0f} s ===", flush=True)
@@ -71,32 +74,37 @@ class Place:
     environment: dict[str, str]
 
 
-def as_root(command: list[str]) -> Place:
+def as_root(name: str, command: list[str]) -> Place:
     """As a service of the system."""
-    group = make_groups("system.slice", "tests.service")
+    group = make_groups("system.slice", f"{name}.service")
     return Place(group, command, os.environ | GROUPS_USABLE)
 
 
-def as_user(name: str, command: list[str], results: Path) -> Place:
+def as_user(name: str, login: str, command: list[str], results: Path) -> Place:
     """As a program in a session of an ordinary user."""
-    user = ensure_user(name, subordinate=SUBORDINATE[name])
+    user = ensure_user(login, subordinate=SUBORDINATE[login])
     service = f"user@{user.uid}.service"
-    group = make_groups("user.slice", f"user-{user.uid}.slice", service, "app.slice", "tests.scope")
-    environment = user.environment(Path("/var/tmp", name))
+    slices = ("user.slice", f"user-{user.uid}.slice", service, "app.slice")
+    group = make_groups(*slices, f"{name}.scope")
+    environment = user.environment(Path("/var/tmp", login))
     environment |= {
         "PYTHONPATH": os.environ["PYTHONPATH"],
         "HYPOTHESIS_STORAGE_DIRECTORY": f"{environment['TMPDIR']}/hypothesis",
     }
-    if name in DELEGATED:
+    if login in DELEGATED:
         delegate(group.parents[1], user)
         environment |= GROUPS_USABLE
     os.chown(results, user.uid, user.gid)
-    ids = ("--reuid", name, "--regid", str(user.gid), "--clear-groups")
+    ids = ("--reuid", login, "--regid", str(user.gid), "--clear-groups")
     return Place(group, ["setpriv", *ids, *command], environment)
 
 
 def run_limited(place: Place, limit_s: float) -> int:
-    """The command's status. Whoever watches the time is outside of the group, which may freeze."""
+    """The command's status. Whoever watches the time is outside of the group, which may freeze.
+
+    Each pass has a group of its own: once `cgroup.kill` was used on a group, the kernel (6.1 with
+    its updates and 6.18, seen here) kills at birth whatever a process in there clones into another.
+    """
     entering = ["sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', str(place.group)]
     timeout = ["timeout", f"--kill-after={KILL_AFTER_S}", "--signal=INT", str(limit_s)]
     status = subprocess.run(
