@@ -343,4 +343,6 @@ def _mirror() -> str:
     """Where this machine's own packages come from."""
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return listed[0] if listed else "https://deb.debian.org/debian"
+    if not listed:
+        raise FileNotFoundError("this machine names no Debian mirror (`apt-get indextargets`)")
+    return listed[0]
