@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +123,8 @@ def run_plan(paths: Paths, kind: str, more_layers: int = 0) -> int:
 
 
 def peer(name: str, folder: Path, bundle: Path) -> Contender:
-    program = find_program(name)
+    beside = Path(sys.executable).with_name(name)  # ours: the environment need not be on PATH
+    program = str(beside) if beside.exists() else find_program(name)
     if program is None:
         return Contender(name, lambda: None, skip="not installed")
     command = [program, f"--root={folder}/{name}-state", "run", f"--bundle={bundle}"]
